@@ -1,0 +1,3 @@
+module github.com/levqor/sdk
+
+go 1.26

@@ -1,0 +1,164 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Causes of the end of a handler's context, next to ErrLeaseLost.
+var (
+	errTimeout = errors.New("the attempt took longer than its timeout")
+	errDrain   = errors.New("the worker is shutting down")
+)
+
+// attempt is one run of a handler.
+type attempt struct {
+	info Info
+	kind Kind
+	ctx  context.Context //nolint:containedctx // read after the handler has returned, to learn why it ended
+	stop context.CancelCauseFunc
+	exit func()
+	once sync.Once
+	// unwatch ends the watch over a handler whose context has ended.
+	unwatch func() bool
+	// settled is set when the handler completed the job in its own transaction.
+	settled atomic.Bool
+}
+
+func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
+
+// start runs the handler of a claimed job in a goroutine of its own.
+func (r *run) start(base context.Context, info Info, l *lane) {
+	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
+	ctx, stop := context.WithCancelCause(base)
+	a := &attempt{info: info, kind: kind, ctx: ctx, stop: stop, exit: l.exit}
+	r.hold(a)
+	r.handlers.Add(1)
+	go r.execute(a)
+}
+
+func (r *run) execute(a *attempt) {
+	ctx := a.ctx
+	if a.info.Timeout > 0 {
+		timer := time.AfterFunc(a.info.Timeout, func() { a.stop(errTimeout) })
+		defer timer.Stop()
+	}
+	// A handler that does not return after its context has ended must not keep
+	// its place for ever.
+	a.unwatch = context.AfterFunc(ctx, func() {
+		time.AfterFunc(r.opts.Grace, func() { r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) })
+	})
+
+	var result any
+	err := errors.New("the handler ended its goroutine")
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("the handler panicked")
+			r.opts.Logger.ErrorContext(ctx, "jobs: the handler panicked", slog.String("job", a.info.ID.String()),
+				slog.String("kind", a.info.Kind), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		}
+		r.finish(a, result, err)
+	}()
+	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
+}
+
+// finish takes the end of an attempt, the first one if there are two, and frees
+// its place.
+func (r *run) finish(a *attempt, result any, err error) {
+	a.once.Do(func() {
+		defer r.handlers.Done()
+		defer a.exit()
+		why := context.Cause(a.ctx)
+		a.unwatch()
+		a.stop(nil)
+		if errors.Is(why, ErrLeaseLost) {
+			return // already dropped; the store would refuse the outcome
+		}
+		if err != nil && errors.Is(why, errTimeout) {
+			err = errTimeout
+		}
+		select {
+		case r.outcomes <- r.outcome(a, result, err, why):
+		case <-r.abandoned: // the store stayed away until the end
+		}
+	})
+}
+
+// outcome decides what becomes of the job.
+func (r *run) outcome(a *attempt, result any, err, why error) Outcome {
+	out := Outcome{Lease: a.lease(), State: Completed}
+	if err != nil && errors.Is(why, errDrain) {
+		out.State = Ready
+		return out
+	}
+	if err == nil && a.settled.Load() {
+		// If the transaction was committed, the store answers that the lease is
+		// lost, as it should; else the handler was wrong to report success.
+		err = errors.New("the job was completed in a transaction that was not committed")
+	}
+	if err == nil {
+		out.Result, err = encodeResult(result)
+	}
+	if err != nil {
+		out.State, out.Delay = judge(err, a.info, a.kind.Options.Backoff)
+		out.Error = errorText(err)
+	}
+	return out
+}
+
+// errorText bounds an error's text and makes it storable everywhere.
+func errorText(err error) string {
+	const limit = 4 << 10
+	text := err.Error()
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	if text == "" {
+		return "error without text"
+	}
+	return text
+}
+
+// drain waits for the running handlers, then ends their contexts, then waits for
+// those that obey and gives up the rest. It reports whether all of them could
+// hand over their outcome.
+func (r *run) drain() bool {
+	done := make(chan struct{})
+	go func() {
+		r.handlers.Wait()
+		close(done)
+	}()
+	if within(done, r.opts.Drain) {
+		return true
+	}
+	r.mu.Lock()
+	for _, a := range r.held {
+		a.stop(errDrain)
+	}
+	r.mu.Unlock()
+	// Past a lease other workers take the jobs over anyway.
+	if within(done, r.opts.Grace+r.opts.Lease) {
+		return true
+	}
+	close(r.abandoned)
+	return false
+}
+
+func within[T any](done <-chan T, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}

@@ -1,0 +1,69 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// MaxNameLength bounds the names of kinds and queues, in bytes.
+const MaxNameLength = 64
+
+// checkName returns an ErrInvalid unless name is 1 to 64 letters, digits and
+// the characters _ . : - /.
+func checkName(field, name string) error {
+	if name == "" {
+		return invalid(field, "required", "must not be empty")
+	}
+	if len(name) > MaxNameLength {
+		return invalid(field, "too_long", fmt.Sprintf("must be at most %d characters", MaxNameLength))
+	}
+	for _, c := range []byte(name) {
+		if !nameByte(c) {
+			return invalid(field, "invalid_character", "may hold only letters, digits and _ . : - /")
+		}
+	}
+	return nil
+}
+
+func nameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_.:-/", c) >= 0
+}
+
+func checkTenant(field, tenant string) error {
+	if tenant == "" {
+		return nil
+	}
+	return checkName(field, tenant)
+}
+
+func checkRange(field string, n, low, high int) error {
+	if n < low {
+		return invalid(field, "too_small", fmt.Sprintf("must be at least %d", low))
+	}
+	if n > high {
+		return invalid(field, "too_large", fmt.Sprintf("must be at most %d", high))
+	}
+	return nil
+}
+
+func checkTimeout(field string, d time.Duration) error {
+	if d != NoTimeout && d < time.Millisecond {
+		return invalid(field, "too_small", "must be at least a millisecond")
+	}
+	return nil
+}
+
+// joinInvalid joins what is not nil, so a caller sees every wrong field at once.
+func joinInvalid(errs ...error) error { return errors.Join(errs...) }
+
+func asType[T error](err error, target *T) bool { return errors.As(err, target) }
+
+// pointer turns the dotted path of encoding/json into a JSON pointer.
+func pointer(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "/" + strings.ReplaceAll(path, ".", "/")
+}

@@ -1,0 +1,378 @@
+// Package jobs runs work later, at least once, on the database that the program
+// already has.
+//
+// A kind of job is a Go type. Its handler is registered once, and any part of
+// the program, or another process on the same database, enqueues values of it:
+//
+//	type Resize struct{ Image string }
+//
+//	func (Resize) Kind() string { return "resize" }
+//
+//	registry := jobs.NewRegistry(nil)
+//	err := jobs.Handle(registry, func(ctx context.Context, job *jobs.Job[Resize]) (Size, error) {
+//		return resize(ctx, job.Args.Image)
+//	}, nil)
+//	store := jobs.NewMemStore()
+//	queue := jobs.New(store, registry, nil)
+//	worker, err := jobs.NewWorker(store, registry, nil)
+//	go worker.Run(ctx)
+//
+//	info, err := queue.Enqueue(ctx, Resize{Image: "a.png"}, nil)
+//	size, err := jobs.Await[Size](ctx, queue, info.ID)
+//
+// # What is promised
+//
+// A job that Enqueue returned is stored; with [Queue.With] and a store bound to
+// a transaction it is stored if, and only if, the transaction commits. Its
+// handler runs at least once, and exactly one attempt settles it: each claim
+// raises the job's lease epoch, and what an attempt under an older epoch reports
+// is refused with [ErrLeaseLost]. Side effects of a handler are the handler's
+// own: give them the job's ID as idempotency key.
+//
+// A worker that dies loses its lease after [WorkerOptions.Lease], and others
+// take its jobs over. All times are those of the database, so processes with
+// wrong clocks agree.
+//
+// # Tenants
+//
+// A Queue sees the jobs of one tenant. [New] returns the one for programs with a
+// single tenant, whose name is empty; [Queue.ForTenant] returns another's.
+// Workers serve all tenants.
+//
+// # Stores
+//
+// [MemStore] keeps jobs in memory, for tests and programs that may forget.
+// Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
+// implement [Store] and run the cases of package jobstest.
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/levqor/sdk/internal/fault"
+)
+
+// DefaultQueue is the queue of kinds that name none.
+const DefaultQueue = "default"
+
+// DefaultMaxArgs is the default bound on the JSON text of a job's arguments.
+const DefaultMaxArgs = 1 << 20
+
+// Options configure a [Queue]. The zero value of each field means its default.
+type Options struct {
+	// MaxArgs bounds the JSON text of a job's arguments, in bytes.
+	// Default: [DefaultMaxArgs].
+	MaxArgs int
+	// Now replaces the store's clock, for tests. Default: the store's clock.
+	Now func() time.Time
+}
+
+// Queue takes jobs in for one tenant and tells what became of them. It is safe
+// for concurrent use.
+type Queue struct {
+	store    QueueStore
+	registry *Registry
+	tenant   string
+	opts     Options
+	ids      *ids
+}
+
+// New returns the queue of the tenant "" on a store. The registry gives the
+// defaults of each kind and the rules for its arguments. Options may be nil.
+func New(store QueueStore, registry *Registry, opts *Options) *Queue {
+	q := &Queue{store: store, registry: registry, ids: &ids{}}
+	if opts != nil {
+		q.opts = *opts
+	}
+	if q.opts.MaxArgs <= 0 {
+		q.opts.MaxArgs = DefaultMaxArgs
+	}
+	return q
+}
+
+// With returns the same queue on another store, such as one bound to the
+// caller's transaction.
+func (q *Queue) With(store QueueStore) *Queue {
+	c := *q
+	c.store = store
+	return &c
+}
+
+// ForTenant returns the queue of another tenant on the same store.
+func (q *Queue) ForTenant(tenant string) *Queue {
+	c := *q
+	c.tenant = tenant
+	return &c
+}
+
+// EnqueueOptions override the defaults of a job's kind. The zero value of each
+// field means the kind's default, or the package's where this process has not
+// registered the kind.
+type EnqueueOptions struct {
+	// Tenant owns the job. Default: the queue's tenant. A queue made by
+	// [Queue.ForTenant] refuses any other.
+	Tenant string
+	// Queue is where the job waits.
+	Queue string
+	// Priority orders the job within its queue, 1 first to 9 last.
+	Priority int
+	// MaxAttempts bounds how often it is tried, 1 to 1000.
+	MaxAttempts int
+	// Timeout bounds one attempt; [NoTimeout] for no bound.
+	Timeout time.Duration
+	// RunAt is the earliest time to run. Default: now. An instant that has passed
+	// means now but sorts before younger jobs.
+	RunAt time.Time
+	// Delay is how long to wait at least, by the store's clock. It excludes RunAt.
+	Delay time.Duration
+}
+
+// Entry is one job of an [Queue.EnqueueMany].
+type Entry struct {
+	// Args say what is to be done.
+	Args Args
+	// Options may be nil.
+	Options *EnqueueOptions
+}
+
+// Enqueue stores a job and returns it. Options may be nil. It returns an
+// ErrInvalid that names each wrong field below "/args" or among the options; the
+// job is then not stored.
+func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (Info, error) {
+	infos, err := q.EnqueueMany(ctx, []Entry{{Args: args, Options: opts}})
+	if err != nil {
+		return Info{}, err
+	}
+	return infos[0], nil
+}
+
+// EnqueueMany stores all of the jobs or none, and returns them in order. The
+// field of an ErrInvalid begins with the index of the job, such as
+// "/3/args/url", where there is more than one.
+func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
+	batch := make([]pending, len(entries))
+	var errs []error
+	for i, e := range entries {
+		p, err := q.prepare(e.Args, e.Options)
+		if err != nil && len(entries) > 1 {
+			err = fault.Under(fmt.Sprintf("/%d", i), err)
+		}
+		batch[i], errs = p, append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("jobs: enqueue: %w", err)
+	}
+	infos, err := q.insert(ctx, batch)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: enqueue: %w", err)
+	}
+	return infos, nil
+}
+
+// EnqueueJSON stores a job whose arguments come as the JSON text of a registered
+// kind, and returns it. It returns an ErrUnknownKind for any other kind, and an
+// ErrInvalid as Enqueue does, also for fields that the kind does not know.
+func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts *EnqueueOptions) (Info, error) {
+	k, err := q.registry.Kind(kind)
+	if err != nil {
+		return Info{}, err
+	}
+	decoded, err := k.check(q.registry, args)
+	if err != nil {
+		return Info{}, fmt.Errorf("jobs: enqueue: %w", fault.Under("/args", err))
+	}
+	return q.Enqueue(ctx, decoded.(Args), opts) //nolint:forcetypeassert // check decodes into the kind's Args
+}
+
+// Get returns a job. It returns ErrNotFound if the tenant has none with that ID.
+func (q *Queue) Get(ctx context.Context, id ID) (Info, error) {
+	info, err := q.store.Get(ctx, q.tenant, id)
+	return q.show("get", id, info, err)
+}
+
+// List returns the tenant's jobs that match the query, the newest first. The
+// query's Tenant is the queue's. It returns ErrInvalid for a limit outside 1 to
+// 1000 or an unknown state.
+func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
+	query.Tenant = q.tenant
+	errs := []error{checkRange("/limit", query.Limit, 1, 1000)}
+	for _, s := range query.States {
+		if !slices.Contains(States(), s) {
+			errs = append(errs, invalid("/state", "unknown_state", "is not a job state"))
+		}
+	}
+	if err := joinInvalid(errs...); err != nil {
+		return nil, fmt.Errorf("jobs: list: %w", err)
+	}
+	infos, err := q.store.List(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: list: %w", err)
+	}
+	for i := range infos {
+		infos[i].Args = redact(infos[i].Args)
+	}
+	return infos, nil
+}
+
+// Cancel ends a job, whether it waits or runs. The context of a running handler
+// ends within [WorkerOptions.Heartbeat], and what it returns is not stored. A
+// cancelled job is returned as it is. Cancel returns ErrConflict for a job that
+// is completed or discarded, and ErrNotFound.
+func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
+	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
+	return q.show("cancel", id, info, err)
+}
+
+// Retry makes a job ready at once: one that waits for its time, or one that was
+// cancelled or discarded. It returns ErrConflict for a job that runs or has
+// completed, and ErrNotFound.
+func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
+	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
+	return q.show("retry", id, info, err)
+}
+
+func (q *Queue) show(op string, id ID, info Info, err error) (Info, error) {
+	if err != nil {
+		return Info{}, fmt.Errorf("jobs: %s %s: %w", op, id, err)
+	}
+	info.Args = redact(info.Args)
+	return info, nil
+}
+
+func (q *Queue) now() time.Time {
+	if q.opts.Now == nil {
+		return time.Time{}
+	}
+	return q.opts.Now()
+}
+
+// pending is a job that has passed its checks and has no ID yet.
+type pending struct {
+	Insertion
+	args Args
+}
+
+func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
+	if args == nil {
+		return pending{}, invalid("/args", "required", "must not be nil")
+	}
+	if opts == nil {
+		opts = &EnqueueOptions{}
+	}
+	name := args.Kind()
+	kind, _ := q.registry.lookup(name)
+	o := kind.Options
+	o.setDefaults()
+	p := pending{args: args, Insertion: Insertion{Delay: opts.Delay, Info: Info{
+		Tenant:      cmp.Or(opts.Tenant, q.tenant),
+		Kind:        name,
+		Queue:       cmp.Or(opts.Queue, o.Queue),
+		Priority:    cmp.Or(opts.Priority, o.Priority),
+		MaxAttempts: cmp.Or(opts.MaxAttempts, o.MaxAttempts),
+		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
+		RunAt:       opts.RunAt,
+	}}}
+	if err := joinInvalid(q.checkOptions(p, opts), under("/args", q.registry.validate(args))); err != nil {
+		return pending{}, err
+	}
+	return p, nil
+}
+
+func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
+	errs := []error{
+		checkName("/kind", p.Kind),
+		checkTenant("/tenant", p.Tenant),
+		checkName("/queue", p.Queue),
+		checkRange("/priority", p.Priority, 1, 9),
+		checkRange("/max_attempts", p.MaxAttempts, 1, 1000),
+		checkTimeout("/timeout_seconds", p.Timeout),
+	}
+	if q.tenant != "" && p.Tenant != q.tenant {
+		errs = append(errs, invalid("/tenant", "other_tenant", "is not the tenant of this queue"))
+	}
+	if opts.Delay < 0 {
+		errs = append(errs, invalid("/delay_seconds", "too_small", "must not be negative"))
+	}
+	if opts.Delay != 0 && !opts.RunAt.IsZero() {
+		errs = append(errs, invalid("/delay_seconds", "contradictory", "excludes run_at"))
+	}
+	if y := opts.RunAt.Year(); !opts.RunAt.IsZero() && (y < 1970 || y > 9999) {
+		errs = append(errs, invalid("/run_at", "out_of_range", "must lie between the years 1970 and 9999"))
+	}
+	return joinInvalid(errs...)
+}
+
+// insert gives each job an ID and stores them. IDs that are taken are replaced;
+// a second collision in a row is next to impossible, a third is a broken store.
+func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
+	batch := make([]Insertion, len(jobs))
+	for i, p := range jobs {
+		if err := q.stamp(&batch[i], p); err != nil {
+			return nil, err
+		}
+	}
+	for range 3 {
+		taken, err := q.store.Insert(ctx, batch, q.now())
+		if err != nil {
+			return nil, err
+		}
+		if len(taken) == 0 {
+			return inserted(batch), nil
+		}
+		for _, i := range taken {
+			if err := q.stamp(&batch[i], jobs[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
+}
+
+func inserted(batch []Insertion) []Info {
+	infos := make([]Info, len(batch))
+	for i := range batch {
+		infos[i] = batch[i].Info
+		infos[i].Args = redact(infos[i].Args)
+	}
+	return infos
+}
+
+// stamp fills in a job with an ID and the stored form of its arguments.
+func (q *Queue) stamp(in *Insertion, p pending) error {
+	*in = p.Insertion
+	in.ID = q.ids.next(q.clock())
+	raw, err := sealArgs(q.registry.opts.Sealer, p.Kind, in.ID, p.args)
+	if err != nil {
+		return fault.Under("/args", err)
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		return invalid("/args", "wrong_type", "must be a JSON object")
+	}
+	if len(raw) > q.opts.MaxArgs {
+		return invalid("/args", "too_long", fmt.Sprintf("must be at most %d bytes of JSON", q.opts.MaxArgs))
+	}
+	in.Args = raw
+	return nil
+}
+
+// clock returns the time that new IDs begin with. It orders them roughly and
+// decides nothing, so this process's clock is good enough.
+func (q *Queue) clock() time.Time {
+	if q.opts.Now == nil {
+		return time.Now() //nolint:forbidigo // see above
+	}
+	return q.opts.Now()
+}
+
+// under is fault.Under for an error that may be nil.
+func under(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.Under(prefix, err)
+}

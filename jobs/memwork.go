@@ -1,0 +1,177 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+func byTurn(a, b memJob) int {
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.RunAt.Compare(b.RunAt), cmp.Compare(a.ID, b.ID))
+}
+
+// Join implements [WorkerStore].
+func (s *MemStore) Join(_ context.Context, node Node, lease time.Duration, now time.Time) error {
+	defer s.lock()()
+	s.nodes[node.ID] = instant(now).Add(lease)
+	return nil
+}
+
+// Beat implements [WorkerStore].
+func (s *MemStore) Beat(_ context.Context, node NodeID, lease time.Duration, held []Lease, now time.Time) ([]ID, error) {
+	defer s.lock()()
+	if _, ok := s.nodes[node]; !ok {
+		return nil, ErrLeaseLost
+	}
+	now = instant(now)
+	s.nodes[node] = now.Add(lease)
+	var lost []ID
+	for _, l := range held {
+		if _, ok := s.leased(l); !ok {
+			lost = append(lost, l.ID)
+		}
+	}
+	orphans := s.where(func(j memJob) bool {
+		return j.State == Running && j.node == node && j.StartedAt.Before(now.Add(-lease)) &&
+			!slices.Contains(held, Lease{ID: j.ID, Epoch: j.Epoch})
+	})
+	for _, job := range orphans {
+		s.handBack(job)
+	}
+	return lost, nil
+}
+
+// Leave implements [WorkerStore].
+func (s *MemStore) Leave(_ context.Context, node NodeID, _ time.Time) error {
+	defer s.lock()()
+	delete(s.nodes, node)
+	for _, job := range s.where(func(j memJob) bool { return j.State == Running && j.node == node }) {
+		s.handBack(job)
+	}
+	return nil
+}
+
+// Claim implements [WorkerStore].
+func (s *MemStore) Claim(_ context.Context, c Claim, now time.Time) ([]Info, error) {
+	defer s.lock()()
+	now = instant(now)
+	if !s.nodes[c.Node].After(now) {
+		return nil, nil
+	}
+	ready := s.where(func(j memJob) bool {
+		return j.State == Ready && j.Queue == c.Queue && slices.Contains(c.Kinds, j.Kind)
+	})
+	ready = ready[:min(len(ready), c.Limit)]
+	claimed := make([]Info, len(ready))
+	for i, job := range ready {
+		job.State, job.node, job.StartedAt, job.Progress = Running, c.Node, now, Progress{}
+		job.Attempt++
+		job.Epoch++
+		s.put(job)
+		claimed[i] = job.Info
+	}
+	return claimed, nil
+}
+
+// Settle implements [WorkerStore].
+func (s *MemStore) Settle(_ context.Context, outcomes []Outcome, now time.Time) ([]error, error) {
+	defer s.lock()()
+	now = instant(now)
+	results := make([]error, len(outcomes))
+	for i, out := range outcomes {
+		job, ok := s.leased(out.Lease)
+		if !ok {
+			results[i] = ErrLeaseLost
+			continue
+		}
+		s.settle(job, out, now)
+	}
+	return results, nil
+}
+
+func (s *MemStore) settle(job memJob, out Outcome, now time.Time) {
+	if out.State == Ready {
+		s.handBack(job)
+		return
+	}
+	if out.Error != "" {
+		job.Attempts = append(slices.Clip(job.Attempts), Attempt{Number: job.Attempt, StartedAt: job.StartedAt, FinishedAt: now, Error: out.Error})
+	}
+	job.State, job.node, job.Result = out.State, 0, out.Result
+	if out.State.Final() {
+		job.FinishedAt = now
+	} else {
+		job.RunAt = now.Add(out.Delay)
+	}
+	s.put(job)
+}
+
+// SaveProgress implements [WorkerStore].
+func (s *MemStore) SaveProgress(_ context.Context, lease Lease, progress Progress) error {
+	defer s.lock()()
+	job, ok := s.leased(lease)
+	if !ok {
+		return ErrLeaseLost
+	}
+	job.Progress = progress
+	s.put(job)
+	return nil
+}
+
+// Promote implements [WorkerStore].
+func (s *MemStore) Promote(_ context.Context, limit int, now time.Time) (int, error) {
+	defer s.lock()()
+	now = instant(now)
+	due := s.where(func(j memJob) bool {
+		return (j.State == Scheduled || j.State == Retryable) && !j.RunAt.After(now)
+	})
+	slices.SortStableFunc(due, func(a, b memJob) int { return a.RunAt.Compare(b.RunAt) })
+	due = due[:min(len(due), limit)]
+	for _, job := range due {
+		job.State = Ready
+		s.put(job)
+	}
+	return len(due), nil
+}
+
+// Rescue implements [WorkerStore].
+func (s *MemStore) Rescue(_ context.Context, now time.Time) (int, error) {
+	defer s.lock()()
+	now = instant(now)
+	for node, until := range s.nodes {
+		if !until.After(now) {
+			delete(s.nodes, node)
+		}
+	}
+	lost := s.where(func(j memJob) bool {
+		_, alive := s.nodes[j.node]
+		return j.State == Running && !alive
+	})
+	for _, job := range lost {
+		s.settle(job, Outcome{State: RescueState(job.Info), Error: RescueError}, now)
+	}
+	return len(lost), nil
+}
+
+// RescueError is the text of an attempt whose worker died or hung.
+const RescueError = "the worker's lease ran out"
+
+// RescueState returns what becomes of a job whose attempt was lost: for stores.
+func RescueState(job Info) State {
+	if job.Attempt >= job.MaxAttempts {
+		return Discarded
+	}
+	return Retryable
+}
+
+func (s *MemStore) leased(l Lease) (memJob, bool) {
+	job, ok := s.jobs[l.ID]
+	return job, ok && job.State == Running && job.Epoch == l.Epoch
+}
+
+func (s *MemStore) handBack(job memJob) {
+	job.State, job.node = Ready, 0
+	job.Attempt--
+	s.put(job)
+}

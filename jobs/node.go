@@ -1,0 +1,228 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+)
+
+// run is one Run of a worker: a node of the store with the attempts it holds.
+type run struct {
+	*Worker
+	kinds     []string
+	handlers  sync.WaitGroup // attempts that have not finished
+	outcomes  chan Outcome
+	complete  chan struct{} // closed when no further outcome will come
+	abandoned chan struct{} // closed when outcomes are not wanted any more
+
+	mu   sync.Mutex
+	node NodeID
+	held map[ID]*attempt // until the store has their outcome
+}
+
+func newRun(w *Worker) *run {
+	r := &run{
+		Worker:    w,
+		outcomes:  make(chan Outcome, settleBatch),
+		complete:  make(chan struct{}),
+		abandoned: make(chan struct{}),
+		held:      map[ID]*attempt{},
+	}
+	for _, k := range w.registry.Kinds() {
+		r.kinds = append(r.kinds, k.Name)
+	}
+	return r
+}
+
+// join adds the run as a new node and waits for the store if it is away.
+func (r *run) join(ctx context.Context) error {
+	host, _ := os.Hostname() // for people only
+	node := Node{ID: NodeID(rand.Int64()), Name: fmt.Sprintf("%s:%d", host, os.Getpid())}
+	err := r.persist(ctx, "join", func() error {
+		return r.store.Join(ctx, node, r.opts.Lease, r.now())
+	})
+	if err != nil {
+		return fmt.Errorf("jobs: join: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.node = node.ID
+	return nil
+}
+
+func (r *run) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Lease)
+	defer cancel()
+	if err := r.store.Leave(ctx, r.nodeID(), r.now()); err != nil {
+		return fmt.Errorf("jobs: leave: %w", err)
+	}
+	return nil
+}
+
+// keep renews the lease and takes over the jobs of nodes that died, until ctx
+// ends.
+func (r *run) keep(ctx context.Context) {
+	tick := time.NewTicker(r.opts.Heartbeat)
+	defer tick.Stop()
+	// After an outage every node's lease has run out. One that comes back waits
+	// for a lease before it takes jobs from others, which are coming back too.
+	patience := 0
+	for {
+		if err := r.beat(ctx); err != nil {
+			r.report(ctx, "heartbeat", err)
+			patience = int(r.opts.Lease / r.opts.Heartbeat)
+		} else if patience > 0 {
+			patience--
+		} else {
+			n, err := r.store.Rescue(ctx, r.now())
+			r.report(ctx, "rescue", err)
+			if n > 0 {
+				r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// beat renews the lease and stops the attempts that the store says are lost.
+func (r *run) beat(ctx context.Context) error {
+	lost, err := r.store.Beat(ctx, r.nodeID(), r.opts.Lease, r.leases(), r.now())
+	if errors.Is(err, ErrLeaseLost) {
+		r.opts.Logger.WarnContext(ctx, "jobs: the lease ran out; all running jobs are lost")
+		for _, l := range r.leases() {
+			r.lose(l.ID)
+		}
+		return r.join(ctx)
+	}
+	for _, id := range lost {
+		r.lose(id)
+	}
+	return err
+}
+
+// promoteBatch bounds the jobs made ready by one statement.
+const promoteBatch = 1000
+
+// promote makes jobs ready whose time has come, until ctx ends.
+func (r *run) promote(ctx context.Context) {
+	for {
+		n, err := r.store.Promote(ctx, promoteBatch, r.now())
+		r.report(ctx, "promote", err)
+		if n == promoteBatch {
+			continue
+		}
+		if !sleep(ctx, jitter(r.opts.Poll)) {
+			return
+		}
+	}
+}
+
+func (r *run) nodeID() NodeID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.node
+}
+
+func (r *run) leases() []Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Lease, 0, len(r.held))
+	for _, a := range r.held {
+		all = append(all, a.lease())
+	}
+	return all
+}
+
+func (r *run) hold(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held[a.info.ID] = a
+}
+
+// drop forgets an attempt. A newer attempt of the same job stays.
+func (r *run) drop(l Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.held[l.ID]; a != nil && a.info.Epoch == l.Epoch {
+		delete(r.held, l.ID)
+	}
+}
+
+// lose stops an attempt whose outcome nobody wants any more.
+func (r *run) lose(id ID) {
+	r.mu.Lock()
+	a := r.held[id]
+	delete(r.held, id)
+	r.mu.Unlock()
+	if a != nil {
+		a.stop(ErrLeaseLost)
+	}
+}
+
+// report logs the failure of a store call that will be made again.
+func (r *run) report(ctx context.Context, op string, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	r.opts.Logger.ErrorContext(ctx, "jobs: store call failed", slog.String("op", op), slog.Any("error", err), slog.String("cause", cause(err)))
+}
+
+// cause returns the text of the innermost error, which stores hide from callers
+// and operators need.
+func cause(err error) string {
+	for {
+		switch e := err.(type) { //nolint:errorlint // walks the tree itself
+		case interface{ Unwrap() []error }:
+			all := e.Unwrap()
+			err = all[len(all)-1]
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err.Error()
+			}
+			err = e.Unwrap()
+		default:
+			return err.Error()
+		}
+	}
+}
+
+// persist calls fn until it succeeds or ctx ends, less and less often.
+func (r *run) persist(ctx context.Context, op string, fn func() error) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		r.report(ctx, op, err)
+		if !sleep(ctx, jitter(wait)) {
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// sleep waits and reports whether ctx has still not ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// jitter spreads d by a quarter both ways, so processes that started together
+// do not stay in step.
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2+1)
+}

@@ -1,0 +1,236 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/levqor/sdk/internal/fault"
+)
+
+// Args are the arguments of a job: a type that marshals to a JSON object and
+// names its kind. Kind must work on the zero value. Args that also have a method
+// Validate() error are checked before they are stored, and args that implement
+// [SecretHolder] have their secrets encrypted.
+type Args interface {
+	// Kind names what is to be done, such as "http.request": 1 to 64 letters,
+	// digits and the characters _ . : - /.
+	Kind() string
+}
+
+// Func handles one attempt of a job. It may run more than once for the same
+// job: after an error, after a crash of its process, and at the same time as a
+// late earlier attempt of a process that hung. What it returns is stored only
+// while its lease holds.
+//
+// An error is retried with backoff until the attempts are used up. An error
+// that is an ErrInvalid, ErrNotFound or a forbidden one, or that [Permanent]
+// wraps, ends the job at once. ctx ends at the timeout, when the job is
+// cancelled, when the lease is lost, and when the worker stops.
+type Func[A Args, R any] func(ctx context.Context, job *Job[A]) (R, error)
+
+// KindOptions are the defaults of a kind. The zero value of each field means
+// the default given with it.
+type KindOptions struct {
+	// Queue is where jobs of this kind wait. Default: "default".
+	Queue string
+	// Priority orders them within the queue, 1 first to 9 last. Default: 5.
+	Priority int
+	// MaxAttempts bounds how often a job is tried, 1 to 1000. Default: 12.
+	MaxAttempts int
+	// Timeout bounds one attempt. Default: 10 minutes; [NoTimeout] for no bound.
+	Timeout time.Duration
+	// Backoff returns how long to wait after the given failed attempt, counted
+	// from 1. Default: [Backoff].
+	Backoff func(attempt int) time.Duration
+	// Schema is the JSON Schema of the arguments, in the dialect of OpenAPI 3.0,
+	// for callers that send JSON. Default: derived from the Go type by the
+	// package that serves HTTP.
+	Schema []byte
+}
+
+// NoTimeout, as a timeout, lets an attempt run as long as it likes.
+const NoTimeout time.Duration = -1
+
+// Kind describes a registered kind.
+type Kind struct {
+	// Name is what Args.Kind returns.
+	Name string
+	// Options are the kind's defaults, with every field set but Schema.
+	Options KindOptions
+	// Args is the Go type of the arguments.
+	Args reflect.Type
+
+	check func(r *Registry, args []byte) (any, error)
+	run   func(ctx context.Context, w *Worker, info Info, settled func()) (any, error)
+}
+
+// Validator checks a struct, such as by its validate tags.
+type Validator interface {
+	// Struct returns an error that is or joins [*Error] values where s breaks a
+	// rule.
+	Struct(s any) error
+}
+
+// RegistryOptions configure a [Registry]. All fields are optional.
+type RegistryOptions struct {
+	// Validator checks arguments before they are stored. Default: none.
+	Validator Validator
+	// Sealer encrypts the secrets of args that implement [SecretHolder]. Without
+	// one, such args are refused if they hold a secret.
+	Sealer Sealer
+}
+
+// Registry knows the kinds of jobs that a program can run. It is safe for
+// concurrent use.
+type Registry struct {
+	opts RegistryOptions
+
+	mu    sync.RWMutex
+	kinds map[string]Kind
+}
+
+// NewRegistry returns an empty registry. Options may be nil.
+func NewRegistry(opts *RegistryOptions) *Registry {
+	r := &Registry{kinds: map[string]Kind{}}
+	if opts != nil {
+		r.opts = *opts
+	}
+	return r
+}
+
+// Handle registers fn for the kind of A. Options may be nil. It returns an
+// ErrInvalid if the kind's name or an option is out of range and an ErrConflict
+// if the kind is registered already.
+func Handle[A Args, R any](r *Registry, fn Func[A, R], opts *KindOptions) error {
+	var zero A
+	kind := Kind{Name: zero.Kind(), Args: reflect.TypeFor[A]()}
+	if opts != nil {
+		kind.Options = *opts
+	}
+	kind.Options.setDefaults()
+	if err := kind.Options.validate(kind.Name); err != nil {
+		return fmt.Errorf("jobs: handle %s: %w", kind.Name, err)
+	}
+	kind.check = func(r *Registry, raw []byte) (any, error) {
+		var args A
+		if err := unmarshalStrict(raw, &args); err != nil {
+			return nil, err
+		}
+		return args, r.validate(args)
+	}
+	kind.run = func(ctx context.Context, w *Worker, info Info, settled func()) (any, error) {
+		job := &Job[A]{Info: info, worker: w, settled: settled}
+		if err := decodeArgs(r.opts.Sealer, info, &job.Args); err != nil {
+			return nil, Permanent(err)
+		}
+		return fn(ctx, job)
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.kinds[kind.Name]; ok {
+		return fmt.Errorf("jobs: handle %s: registered already: %w", kind.Name, ErrConflict)
+	}
+	r.kinds[kind.Name] = kind
+	return nil
+}
+
+// Kind returns the kind with the given name, or an ErrUnknownKind.
+func (r *Registry) Kind(name string) (Kind, error) {
+	if kind, ok := r.lookup(name); ok {
+		return kind, nil
+	}
+	return Kind{}, fmt.Errorf("jobs: %w", errUnknownKind())
+}
+
+// Kinds returns all registered kinds, ordered by name.
+func (r *Registry) Kinds() []Kind {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]Kind, 0, len(r.kinds))
+	for _, k := range r.kinds {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (r *Registry) lookup(name string) (Kind, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	k, ok := r.kinds[name]
+	return k, ok
+}
+
+// validate checks args by their own rules and then by the Validator's.
+func (r *Registry) validate(args any) error {
+	if v, ok := args.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return err
+		}
+	}
+	if r.opts.Validator == nil {
+		return nil
+	}
+	return r.opts.Validator.Struct(args)
+}
+
+func (o *KindOptions) setDefaults() {
+	if o.Queue == "" {
+		o.Queue = DefaultQueue
+	}
+	if o.Priority == 0 {
+		o.Priority = 5
+	}
+	if o.MaxAttempts == 0 {
+		o.MaxAttempts = 12
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Minute
+	}
+	if o.Backoff == nil {
+		o.Backoff = Backoff
+	}
+}
+
+func (o *KindOptions) validate(kind string) error {
+	return joinInvalid(
+		checkName("/kind", kind),
+		checkName("/queue", o.Queue),
+		checkRange("/priority", o.Priority, 1, 9),
+		checkRange("/max_attempts", o.MaxAttempts, 1, 1000),
+		checkTimeout("/timeout", o.Timeout),
+	)
+}
+
+func errUnknownKind() error {
+	return &Error{Kind: ErrUnknownKind, Code: "unknown_kind", Field: "/kind", Detail: "is not a kind that this service runs"}
+}
+
+// unmarshalStrict decodes one JSON value and refuses fields that v lacks.
+func unmarshalStrict(raw []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil && dec.More() {
+		return invalid("", "invalid_json", "is followed by more data")
+	}
+	if err == nil {
+		return nil
+	}
+	var typeErr *json.UnmarshalTypeError
+	if ok := asType(err, &typeErr); ok {
+		return fault.Invalid(pointer(typeErr.Field), "wrong_type", "has the wrong type")
+	}
+	if strings.Contains(err.Error(), "unknown field") {
+		return invalid("", "unknown_field", "has a field that the kind does not know")
+	}
+	return invalid("", "invalid_json", "is not the JSON of the kind's arguments")
+}

@@ -1,0 +1,62 @@
+package jobs
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/levqor/sdk/internal/fault"
+)
+
+// MaxBackoff is the longest wait that [Backoff] returns.
+const MaxBackoff = time.Hour
+
+// Backoff is the default wait after a failed attempt, counted from 1: one
+// second doubled per attempt up to [MaxBackoff], of which a random half is
+// taken off so that jobs which failed together do not return together.
+func Backoff(attempt int) time.Duration {
+	d := MaxBackoff
+	if attempt < 13 { // 2^12 s is past MaxBackoff
+		d = min(MaxBackoff, time.Second<<max(attempt-1, 0))
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// Permanent marks err as one that another attempt cannot mend: the job is
+// Discarded at once. It returns nil for nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &verdict{error: err, permanent: true}
+}
+
+// RetryAfter marks err with the wait that the other side asked for; it takes the
+// place of the kind's backoff if it is longer. It returns nil for nil.
+func RetryAfter(err error, wait time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &verdict{error: err, wait: wait}
+}
+
+// verdict is an error with what its handler knows about trying again.
+type verdict struct {
+	error
+	permanent bool
+	wait      time.Duration
+}
+
+func (v *verdict) Unwrap() error { return v.error }
+
+// judge returns what becomes of a job of the kind after err.
+func judge(err error, info Info, backoff func(int) time.Duration) (state State, delay time.Duration) {
+	var v *verdict
+	if !errors.As(err, &v) {
+		v = &verdict{permanent: errors.Is(err, fault.ErrInvalid) || errors.Is(err, fault.ErrForbidden) || errors.Is(err, fault.ErrNotFound)}
+	}
+	if v.permanent || info.Attempt >= info.MaxAttempts {
+		return Discarded, 0
+	}
+	return Retryable, max(v.wait, backoff(info.Attempt))
+}

@@ -1,0 +1,107 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// settleBatch bounds the outcomes recorded by one call of the store.
+const settleBatch = 1000
+
+// settle records outcomes until all are recorded. It takes all that have come in
+// while the store was busy with the last batch, so a single outcome is recorded
+// at once and a flood in large batches, without any timer. It returns an error
+// if ctx ends before.
+func (r *run) settle(ctx context.Context) error {
+	for {
+		batch := r.gather()
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := r.record(ctx, batch); err != nil {
+			return fmt.Errorf("jobs: settle: %w", err)
+		}
+	}
+}
+
+// gather waits for an outcome and takes those that wait with it. It returns none
+// when no further outcome will come.
+func (r *run) gather() []Outcome {
+	var batch []Outcome
+	select {
+	case out := <-r.outcomes:
+		batch = append(batch, out)
+	case <-r.complete:
+	}
+	for len(batch) < settleBatch {
+		select {
+		case out := <-r.outcomes:
+			batch = append(batch, out)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// record stores a batch, waiting for a store that is away. If the store refuses
+// the batch for another reason, each outcome is tried alone, so that a bad one
+// harms no other.
+func (r *run) record(ctx context.Context, batch []Outcome) error {
+	var refused error
+	err := r.persist(ctx, "settle", func() error {
+		results, err := r.store.Settle(ctx, batch, r.now())
+		if err != nil && !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+			refused = err
+			return nil
+		}
+		refused = nil
+		r.settled(ctx, batch, results)
+		return err
+	})
+	if err != nil || refused == nil {
+		return err
+	}
+	if len(batch) > 1 {
+		for _, out := range batch {
+			if err := r.record(ctx, []Outcome{out}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return r.recordRefused(ctx, batch[0], refused)
+}
+
+const notStorable = "the outcome could not be stored"
+
+// recordRefused ends a job whose outcome the store does not accept.
+func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) error {
+	r.report(ctx, "settle", refused)
+	if out.Error == notStorable {
+		r.drop(out.Lease)
+		return nil
+	}
+	return r.record(ctx, []Outcome{{Lease: out.Lease, State: Discarded, Error: notStorable}})
+}
+
+func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
+	for i, err := range results {
+		r.drop(batch[i].Lease)
+		if err != nil {
+			r.opts.Logger.WarnContext(ctx, "jobs: the outcome of a lost lease was refused", slog.String("job", batch[i].Lease.ID.String()))
+		}
+	}
+}
+
+// flush waits until all outcomes are recorded, at most for a lease: after that
+// other workers take the jobs over anyway.
+func (r *run) flush(stop context.CancelFunc, settled <-chan error) error {
+	close(r.complete)
+	late := time.AfterFunc(r.opts.Lease, stop)
+	defer late.Stop()
+	return <-settled
+}
