@@ -1,0 +1,64 @@
+// Package bundb holds what the bun stores of all rooms share: the few places
+// where PostgreSQL and SQLite differ, each a function with a name; the mapping
+// of driver errors to the kinds of package fault; and the migration runner.
+//
+// No other package asks which dialect it talks to. The package imports no
+// driver, so a host brings its own.
+package bundb
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+)
+
+// postgres reports whether db is PostgreSQL; it is SQLite otherwise.
+func postgres(db bun.IDB) bool { return db.Dialect().Name() == dialect.PG }
+
+// SkipLocked returns the clause that locks the rows a SELECT finds and passes
+// over those that others hold. SQLite has a single writer and needs none.
+func SkipLocked(db bun.IDB) bun.Safe { return clause(db, "FOR UPDATE SKIP LOCKED") }
+
+// ForUpdate returns the clause that locks the rows a SELECT finds and waits for
+// those that others hold. SQLite has a single writer and needs none.
+func ForUpdate(db bun.IDB) bun.Safe { return clause(db, "FOR UPDATE") }
+
+// ForKeyShare returns the clause that keeps the rows a SELECT finds from being
+// deleted until the transaction ends, and lets others update them. SQLite has a
+// single writer and needs none.
+func ForKeyShare(db bun.IDB) bun.Safe { return clause(db, "FOR KEY SHARE") }
+
+func clause(db bun.IDB, sql bun.Safe) bun.Safe {
+	if postgres(db) {
+		return sql
+	}
+	return ""
+}
+
+// InArray returns the condition that a column is among the results of a
+// subquery: "? IN (?)" with the words that make the planner evaluate the
+// subquery once. PostgreSQL may run an IN (SELECT … LIMIT … FOR UPDATE) once per
+// row and lock more than the limit.
+func InArray(db bun.IDB) (open, end bun.Safe) {
+	if postgres(db) {
+		return "= ANY(ARRAY(", "))"
+	}
+	return "IN (", ")"
+}
+
+// InTx runs fn in a transaction, or within a savepoint where db is a transaction
+// already. A transaction of its own that fails because another one was in its
+// way is run again, a few times.
+func InTx(ctx context.Context, db bun.IDB, fn func(ctx context.Context, tx bun.Tx) error) error {
+	if _, nested := db.(bun.Tx); nested {
+		return db.RunInTx(ctx, nil, fn)
+	}
+	var err error
+	for range 5 {
+		if err = db.RunInTx(ctx, nil, fn); !mayRepeat(err) {
+			break
+		}
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+// Package bunopen opens databases from their URLs, with the settings that the
+// stores count on. It is apart from package bundb because it brings the drivers.
+package bunopen
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // the driver named "sqlite"
+
+	"github.com/levqor/sdk/internal/fault"
+)
+
+// Open opens the database at a URL without connecting to it: "sqlite://" and the
+// path of a file, or a "postgres://" URL as libpq reads it. It returns an
+// ErrInvalid, which never repeats the URL, for anything else.
+func Open(address string) (*bun.DB, error) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	switch scheme {
+	case "sqlite":
+		return openSQLite(rest)
+	case "postgres", "postgresql":
+		return openPostgres(address)
+	default:
+		return nil, invalid("unknown_scheme", "must begin with sqlite:// or postgres://")
+	}
+}
+
+// openSQLite opens a file with what every store relies on: a write-ahead log, so
+// readers and the writer do not block each other; a wait instead of an error
+// while another process writes; transactions that take the write lock at once,
+// because one that has to upgrade from reading cannot wait; foreign keys.
+// One connection per process makes writers of this process stand in line, which
+// is faster than the busy handler's sleeping. With a write-ahead log,
+// synchronous=NORMAL survives the death of the process; the death of the machine
+// may undo the last commits, but never tears the file.
+func openSQLite(path string) (*bun.DB, error) {
+	if path == "" || strings.ContainsRune(path, '\x00') {
+		return nil, invalid("required", "must name a file after sqlite://")
+	}
+	if strings.Contains(path, ":memory:") {
+		return nil, invalid("not_a_file", "must name a file: a database in memory ends with its connection")
+	}
+	params := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)", "temp_store(MEMORY)",
+	}}
+	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: slashed(path), RawQuery: params.Encode()}).String()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fault.Opaque(fault.ErrUnavailable, err)
+	}
+	db.SetMaxOpenConns(1)
+	return bun.NewDB(db, sqlitedialect.New()), nil
+}
+
+// openPostgres opens a pool. bun writes parameters into the text of a statement,
+// so no two are alike and a cache of prepared ones would only cost round trips.
+func openPostgres(address string) (*bun.DB, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, invalid("invalid_url", "is not a PostgreSQL URL")
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
+	db.SetMaxIdleConns(10)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return bun.NewDB(db, pgdialect.New()), nil
+}
+
+// slashed returns path as SQLite's file URLs want it: /C:/dir/file on Windows.
+func slashed(path string) string {
+	if filepath.VolumeName(path) != "" {
+		return "/" + filepath.ToSlash(path)
+	}
+	return filepath.ToSlash(path)
+}
+
+func invalid(code, detail string) error {
+	return fmt.Errorf("open database: %w", fault.Invalid("/database_url", code, detail))
+}

@@ -1,0 +1,128 @@
+package bunjobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/jobs"
+)
+
+// Join implements [jobs.WorkerStore].
+func (s *Store) Join(ctx context.Context, node jobs.Node, lease time.Duration, now time.Time) error {
+	_, err := s.db.NewRaw("INSERT INTO levqor_jobs_node (id, name, lease_until) VALUES (?, ?, ?)",
+		int64(node.ID), node.Name, bundb.After(s.db, now, lease)).Exec(ctx)
+	return bundb.Err(err)
+}
+
+// heldRow is what a heartbeat reads of a running job.
+type heldRow struct {
+	ID    int64 `bun:"id"`
+	Epoch int64 `bun:"epoch"`
+	Old   bool  `bun:"old"` // claimed more than a lease ago
+}
+
+// Beat implements [jobs.WorkerStore].
+func (s *Store) Beat(ctx context.Context, node jobs.NodeID, lease time.Duration, held []jobs.Lease, now time.Time) ([]jobs.ID, error) {
+	var lost []jobs.ID
+	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		res, err := tx.NewRaw("UPDATE levqor_jobs_node SET lease_until = ? WHERE id = ?",
+			bundb.After(tx, now, lease), int64(node)).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return jobs.ErrLeaseLost
+		}
+		var rows []heldRow
+		err = tx.NewRaw("SELECT id, epoch, started_at < ? AS old FROM levqor_jobs_live WHERE node = ? AND state = 3",
+			bundb.After(tx, now, -lease), int64(node)).Scan(ctx, &rows)
+		if err != nil {
+			return err
+		}
+		var orphans []int64
+		lost, orphans = compare(held, rows)
+		return handBack(ctx, tx, node, orphans)
+	})
+	return lost, bundb.Err(err)
+}
+
+// compare returns the leases that the node holds and the store does not know,
+// and the jobs that the node has had for long and does not hold.
+func compare(held []jobs.Lease, rows []heldRow) (lost []jobs.ID, orphans []int64) {
+	epochs := make(map[jobs.ID]int64, len(rows))
+	mine := make(map[jobs.Lease]bool, len(held))
+	for _, r := range rows {
+		epochs[jobs.ID(r.ID)] = r.Epoch
+	}
+	for _, l := range held {
+		mine[l] = true
+		if epoch, ok := epochs[l.ID]; !ok || epoch != l.Epoch {
+			lost = append(lost, l.ID)
+		}
+	}
+	for _, r := range rows {
+		if r.Old && !mine[jobs.Lease{ID: jobs.ID(r.ID), Epoch: r.Epoch}] {
+			orphans = append(orphans, r.ID)
+		}
+	}
+	return lost, orphans
+}
+
+func handBack(ctx context.Context, tx bun.Tx, node jobs.NodeID, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.NewRaw("UPDATE levqor_jobs_live SET state = 2, attempt = attempt - 1, node = NULL WHERE node = ? AND state = 3 AND id IN (?)",
+		int64(node), bun.In(ids)).Exec(ctx)
+	return err
+}
+
+// Leave implements [jobs.WorkerStore].
+func (s *Store) Leave(ctx context.Context, node jobs.NodeID, _ time.Time) error {
+	return bundb.Err(bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewRaw("DELETE FROM levqor_jobs_node WHERE id = ?", int64(node)).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw("UPDATE levqor_jobs_live SET state = 2, attempt = attempt - 1, node = NULL WHERE node = ? AND state = 3", int64(node)).Exec(ctx)
+		return err
+	}))
+}
+
+// Rescue implements [jobs.WorkerStore].
+func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
+	rescued := 0
+	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		rescued = 0
+		open, end := bundb.InArray(tx)
+		var dead []int64
+		err := tx.NewRaw("DELETE FROM levqor_jobs_node WHERE id ? SELECT id FROM levqor_jobs_node WHERE lease_until <= ? ? ? RETURNING id",
+			open, bundb.Now(tx, now), bundb.SkipLocked(tx), end).Scan(ctx, &dead)
+		if err != nil || len(dead) == 0 {
+			return err
+		}
+		running, err := lockRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.In(dead)), now)
+		if err != nil {
+			return err
+		}
+		changed := make([]jobs.Info, len(running))
+		for i, r := range running {
+			changed[i] = r.info().AfterRescue(r.Now.Time)
+		}
+		rescued = len(changed)
+		return save(ctx, tx, changed)
+	})
+	return rescued, bundb.Err(err)
+}
+
+// lockRunning reads and locks the running jobs that match, always in the same
+// order, so two callers do not wait for each other.
+func lockRunning(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time) ([]timedRow, error) {
+	var rows []timedRow
+	err := tx.NewRaw("SELECT ?, ? AS now FROM levqor_jobs_live WHERE state = 3 AND ? ORDER BY id ?",
+		bun.Safe(columns), bundb.Now(tx, now), match, bundb.ForUpdate(tx)).Scan(ctx, &rows)
+	return rows, err
+}
