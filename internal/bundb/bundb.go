@@ -47,6 +47,18 @@ func InArray(db bun.IDB) (open, end bun.Safe) {
 	return "IN (", ")"
 }
 
+// ByIndex makes the planner read rows through an index for the rest of the
+// transaction. A queue's statistics are those of its emptiest moment, so
+// PostgreSQL takes a backlog for a few rows and sorts all of it for each claim:
+// 6 times slower at 100,000 rows, measured. SQLite follows the index by itself.
+func ByIndex(ctx context.Context, tx bun.Tx) error {
+	if !postgres(tx) {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
+	return err
+}
+
 // InTx runs fn in a transaction, or within a savepoint where db is a transaction
 // already. A transaction of its own that fails because another one was in its
 // way is run again, a few times.

@@ -30,10 +30,16 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if len(c.Kinds) == 0 || c.Limit <= 0 {
 		return nil, nil
 	}
-	open, end := bundb.InArray(s.db)
 	var claimed []row
-	err := s.db.NewRaw(claimSQL, int64(c.Node), bundb.Now(s.db, now), bundb.ForKeyShare(s.db), open,
-		c.Queue, bun.In(c.Kinds), c.Limit, bundb.SkipLocked(s.db), end, bun.Safe(columns)).Scan(ctx, &claimed)
+	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		claimed = claimed[:0]
+		if err := bundb.ByIndex(ctx, tx); err != nil {
+			return err
+		}
+		open, end := bundb.InArray(tx)
+		return tx.NewRaw(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open,
+			c.Queue, bun.In(c.Kinds), c.Limit, bundb.SkipLocked(tx), end, bun.Safe(columns)).Scan(ctx, &claimed)
+	})
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
