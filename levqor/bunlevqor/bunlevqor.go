@@ -1,0 +1,89 @@
+// Package bunlevqor puts all rooms on one database through bun.
+//
+//	db, err := bunlevqor.Open("postgres://app@db.example.com/app")
+//	err = bunlevqor.Migrate(ctx, db)
+//	app, err := levqor.New(bunlevqor.Stores(db), &levqor.Options{Secret: secret})
+//
+// A host that has opened its database itself passes it to [Migrate] and [Stores]
+// instead; see package bunjobs for what they count on with SQLite.
+package bunlevqor
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/uptrace/bun"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/internal/bunopen"
+	"github.com/levqor/sdk/jobs/bunjobs"
+	"github.com/levqor/sdk/levqor"
+)
+
+//go:embed migrations
+var files embed.FS
+
+// Migrations returns the schema of this package's own tables as files,
+// postgres/NNNN_name.tx.up.sql and sqlite/NNNN_name.tx.up.sql, for teams that
+// apply them with a tool of their own. Each domain's bun package has its own.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the path is a constant
+	}
+	return sub
+}
+
+func migrations() bundb.Migrations { return bundb.Migrations{Room: "levqor", Files: Migrations()} }
+
+// Open opens a database without connecting to it: "sqlite://" and the path of a
+// file, or a "postgres://" URL as libpq reads it. It returns an error, which
+// never repeats the URL, for anything else.
+func Open(url string) (*bun.DB, error) { return bunopen.Open(url) }
+
+// Migrate creates or updates the tables of all rooms. Any number of processes
+// may call it at once: one works, the others wait.
+func Migrate(ctx context.Context, db *bun.DB) error {
+	if err := bunjobs.Migrate(ctx, db); err != nil {
+		return fmt.Errorf("bunlevqor: migrate jobs: %w", err)
+	}
+	if err := migrations().Migrate(ctx, db); err != nil {
+		return fmt.Errorf("bunlevqor: migrate: %w", err)
+	}
+	return nil
+}
+
+// Stores returns the stores of all rooms on a database.
+func Stores(db *bun.DB) levqor.Stores {
+	s := bind(db)
+	s.Check = func(ctx context.Context) error {
+		if err := bunjobs.Check(ctx, db); err != nil {
+			return err
+		}
+		return migrations().Check(ctx, db)
+	}
+	return s
+}
+
+// bind returns the stores on a database or a transaction.
+func bind(db bun.IDB) levqor.Stores {
+	return levqor.Stores{
+		Jobs:        bunjobs.New(db),
+		Keys:        &keyStore{db},
+		Idempotency: &idempotencyStore{db},
+		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {
+			var own error // what fn returned: the caller's, whatever it is
+			err := bundb.InTx(ctx, db, func(ctx context.Context, tx bun.Tx) error {
+				own = fn(ctx, bind(tx))
+				return own
+			})
+			if own != nil {
+				return own
+			}
+			return bundb.Err(err)
+		},
+		Check: func(context.Context) error { return nil },
+	}
+}

@@ -1,0 +1,119 @@
+package levqor
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor/identity"
+)
+
+// MemStores returns empty stores in memory, for tests and for programs that may
+// forget. Transactions run one at a time.
+func MemStores() Stores {
+	m := &memory{jobs: jobs.NewMemStore(), keys: identity.NewMemKeyStore(), records: &memIdempotency{records: map[IdempotencyScope]memRecord{}}}
+	return m.stores(m.jobs, m.inTx)
+}
+
+// memory is a database of its own kind: a lock, and what undoes a transaction.
+type memory struct {
+	tx      sync.Mutex
+	jobs    *jobs.MemStore
+	keys    *identity.MemKeyStore
+	records *memIdempotency
+}
+
+func (m *memory) stores(js jobs.Store, tx func(context.Context, func(context.Context, Stores) error) error) Stores {
+	return Stores{Jobs: js, Keys: m.keys, Idempotency: m.records, Tx: tx, Check: func(context.Context) error { return nil }}
+}
+
+func (m *memory) inTx(ctx context.Context, fn func(context.Context, Stores) error) error {
+	m.tx.Lock()
+	defer m.tx.Unlock()
+	undo := []func(){m.keys.Snapshot(), m.records.snapshot()}
+	err := m.jobs.Atomically(func(tx *jobs.MemStore) error {
+		var bound Stores
+		bound = m.stores(tx, func(ctx context.Context, fn func(context.Context, Stores) error) error { return fn(ctx, bound) })
+		return fn(ctx, bound)
+	})
+	if err != nil {
+		for _, restore := range undo {
+			restore()
+		}
+	}
+	return err
+}
+
+type memIdempotency struct {
+	mu      sync.Mutex
+	records map[IdempotencyScope]memRecord
+}
+
+type memRecord struct {
+	IdempotencyRecord
+	expires time.Time
+}
+
+var _ IdempotencyStore = (*memIdempotency)(nil)
+
+// Begin implements [IdempotencyStore]. Transactions run one at a time, so
+// there is nobody to wait for.
+func (s *memIdempotency) Begin(_ context.Context, record IdempotencyRecord, ttl time.Duration, now time.Time) (IdempotencyRecord, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now = instant(now)
+	if before, ok := s.records[record.Scope]; ok && before.expires.After(now) {
+		return before.IdempotencyRecord, true, nil
+	}
+	s.records[record.Scope] = memRecord{record, now.Add(ttl)}
+	return IdempotencyRecord{}, false, nil
+}
+
+// Finish implements [IdempotencyStore].
+func (s *memIdempotency) Finish(_ context.Context, scope IdempotencyScope, answer Answer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, ok := s.records[scope]
+	if !ok {
+		return ErrNotFound
+	}
+	record.Answer = answer
+	s.records[scope] = record
+	return nil
+}
+
+// DeleteExpired implements [IdempotencyStore].
+func (s *memIdempotency) DeleteExpired(_ context.Context, limit int, now time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now = instant(now)
+	deleted := 0
+	for scope, record := range s.records {
+		if deleted < limit && !record.expires.After(now) {
+			delete(s.records, scope)
+			deleted++
+		}
+	}
+	return deleted, nil
+}
+
+func (s *memIdempotency) snapshot() (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	records := maps.Clone(s.records)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.records = records
+	}
+}
+
+// instant returns now in the precision of the databases, or the current time.
+func instant(now time.Time) time.Time {
+	if now.IsZero() {
+		now = time.Now() //nolint:forbidigo // the clock of these stores
+	}
+	return now.UTC().Truncate(time.Microsecond)
+}
