@@ -1,0 +1,115 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+)
+
+// variables is every setting of the service, with its default.
+var variables = []struct{ name, fallback, what string }{
+	{"LEVQOR_ADDR", "127.0.0.1:8080", "where to listen"},
+	{"LEVQOR_PUBLIC_URL", "", "the URL that callers use; http://localhost:<port> if empty"},
+	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
+	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
+	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
+	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
+	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
+	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
+}
+
+type config struct {
+	addr, publicURL, databaseURL string
+	secret                       []byte
+	noWorker, allowPrivate       bool
+	certFile, keyFile            string
+}
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := map[string]string{}
+	for _, v := range variables {
+		env[v.name] = v.fallback
+		if value := getenv(v.name); value != "" {
+			env[v.name] = value
+		}
+	}
+	cfg := config{
+		addr: env["LEVQOR_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
+		certFile: env["LEVQOR_TLS_CERT_FILE"], keyFile: env["LEVQOR_TLS_KEY_FILE"],
+	}
+	var errs []error
+	var err error
+	if cfg.noWorker, err = oneOf(env, "LEVQOR_WORKER", "off", "on"); err != nil {
+		errs = append(errs, err)
+	}
+	if cfg.allowPrivate, err = oneOf(env, "LEVQOR_ALLOW_PRIVATE_NETWORKS", "true", "false"); err != nil {
+		errs = append(errs, err)
+	}
+	if (cfg.certFile == "") != (cfg.keyFile == "") {
+		errs = append(errs, errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together"))
+	}
+	if len(errs) > 0 {
+		return config{}, errors.Join(errs...)
+	}
+	cfg.secret, err = readSecret(env["LEVQOR_SECRET"], cfg.databaseURL)
+	return cfg, err
+}
+
+// oneOf reports whether a variable is yes, and refuses what is neither.
+func oneOf(env map[string]string, name, yes, no string) (bool, error) {
+	if env[name] != yes && env[name] != no {
+		return false, fmt.Errorf("%s must be %s or %s", name, yes, no)
+	}
+	return env[name] == yes, nil
+}
+
+// readSecret returns the secret of the service. With SQLite there is one machine,
+// so a file beside the database will do; nodes on PostgreSQL have to agree.
+func readSecret(given, databaseURL string) ([]byte, error) {
+	if given != "" {
+		return []byte(given), nil
+	}
+	path, isFile := strings.CutPrefix(databaseURL, "sqlite://")
+	if !isFile {
+		return nil, errors.New("LEVQOR_SECRET must be set with PostgreSQL, the same on all nodes; make one with: openssl rand -hex 32")
+	}
+	path += ".secret"
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // does not fail
+	// Written aside and linked into place, so a process that starts at the same
+	// time finds no file or all of it.
+	aside := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(aside, []byte(hex.EncodeToString(fresh)+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("keep the secret: %w", err)
+	}
+	defer func() { _ = os.Remove(aside) }()
+	if err := os.Link(aside, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("keep the secret: %w", err)
+	}
+	kept, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the secret: %w", err)
+	}
+	return []byte(strings.TrimSpace(string(kept))), nil
+}
+
+// url is what the start prints: the public URL, or the port on this machine.
+func (c config) url(addr net.Addr) string {
+	if c.publicURL != "" {
+		return c.publicURL
+	}
+	scheme := "http"
+	if c.certFile != "" {
+		scheme = "https"
+	}
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return scheme + "://" + addr.String()
+	}
+	return scheme + "://localhost:" + port
+}

@@ -1,0 +1,215 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/httpapi/internal/oas"
+)
+
+// ListJobs implements the operation.
+func (s *server) ListJobs(ctx context.Context, req oas.ListJobsRequestObject) (oas.ListJobsResponseObject, error) {
+	tenant := caller(ctx).Tenant
+	query, err := s.listQuery(tenant, req.Params)
+	if err != nil {
+		return nil, err
+	}
+	limit := query.Limit
+	query.Limit++ // one more tells whether there is a next page
+	infos, err := s.app.Jobs.ForTenant(tenant).List(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	page := oas.ListJobs200JSONResponse{Data: wireJobs(infos[:min(limit, len(infos))]), HasMore: len(infos) > limit}
+	if page.HasMore {
+		next := s.cursor(tenant, query, infos[limit-1].ID)
+		page.NextCursor = &next
+	}
+	return page, nil
+}
+
+// CreateJob implements the operation. The job and the answer to a repetition
+// commit together.
+func (s *server) CreateJob(ctx context.Context, req oas.CreateJobRequestObject) (oas.CreateJobResponseObject, error) {
+	if err := s.schemas.check(req.Body.Kind, req.Body.Args); err != nil {
+		return nil, err
+	}
+	p := caller(ctx)
+	scope := levqor.IdempotencyScope{Tenant: p.Tenant, Caller: p.KeyID, Operation: "POST /api/v1/jobs", Key: unquote(req.Params.IdempotencyKey)}
+	answer, replayed, err := s.app.Idempotency.Do(ctx, scope, fingerprint(req.Body), func(ctx context.Context, tx levqor.Stores) (levqor.Answer, error) {
+		info, err := s.app.Jobs.ForTenant(p.Tenant).With(tx.Jobs).EnqueueJSON(ctx, req.Body.Kind, req.Body.Args, enqueueOptions(req.Body))
+		if err != nil {
+			return levqor.Answer{}, err
+		}
+		return jobCreated(info)
+	})
+	return created{answer, replayed}, err
+}
+
+// GetJob implements the operation.
+func (s *server) GetJob(ctx context.Context, req oas.GetJobRequestObject) (oas.GetJobResponseObject, error) {
+	info, err := s.job(ctx, req.ID, (*jobs.Queue).Get)
+	return oas.GetJob200JSONResponse(wireJob(info)), err
+}
+
+// CancelJob implements the operation.
+func (s *server) CancelJob(ctx context.Context, req oas.CancelJobRequestObject) (oas.CancelJobResponseObject, error) {
+	info, err := s.job(ctx, req.ID, (*jobs.Queue).Cancel)
+	return oas.CancelJob200JSONResponse(wireJob(info)), err
+}
+
+// RetryJob implements the operation.
+func (s *server) RetryJob(ctx context.Context, req oas.RetryJobRequestObject) (oas.RetryJobResponseObject, error) {
+	info, err := s.job(ctx, req.ID, (*jobs.Queue).Retry)
+	return oas.RetryJob200JSONResponse(wireJob(info)), err
+}
+
+// job does something with a job of the caller's tenant.
+func (s *server) job(ctx context.Context, id string, do func(*jobs.Queue, context.Context, jobs.ID) (jobs.Info, error)) (jobs.Info, error) {
+	parsed, err := jobs.ParseID(id)
+	if err != nil {
+		return jobs.Info{}, err
+	}
+	return do(s.app.Jobs.ForTenant(caller(ctx).Tenant), ctx, parsed)
+}
+
+func (s *server) listQuery(tenant string, p client.ListJobsParams) (jobs.ListQuery, error) {
+	q := jobs.ListQuery{Limit: 20, Kind: value(p.Kind), Queue: value(p.Queue)}
+	if p.Limit != nil {
+		q.Limit = *p.Limit
+	}
+	for _, name := range p.State {
+		state, err := jobs.ParseState(string(name))
+		if err != nil {
+			return jobs.ListQuery{}, err
+		}
+		q.States = append(q.States, state)
+	}
+	if p.Cursor == nil {
+		return q, nil
+	}
+	before, err := s.parseCursor(tenant, q, *p.Cursor)
+	q.Before = before
+	return q, err
+}
+
+func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
+	opts := &jobs.EnqueueOptions{Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), RunAt: value(b.RunAt)}
+	opts.Timeout = seconds(value(b.TimeoutSeconds))
+	opts.Delay = seconds(value(b.DelaySeconds))
+	return opts
+}
+
+// fingerprint returns the same hash for requests that differ only in white space
+// and the order of keys.
+func fingerprint(b *client.CreateJobJSONRequestBody) []byte {
+	raw, err := json.Marshal(b)
+	if err == nil {
+		var canonical any
+		if canonical, err = parseJSON(raw); err == nil {
+			raw, err = json.Marshal(canonical)
+		}
+	}
+	if err != nil {
+		panic(err) // it was JSON when it came in
+	}
+	sum := sha256.Sum256(raw)
+	return sum[:]
+}
+
+// unquote accepts a key as a structured field, in quotes, as well as bare.
+func unquote(key string) string {
+	if len(key) > 2 && strings.HasPrefix(key, `"`) && strings.HasSuffix(key, `"`) {
+		return key[1 : len(key)-1]
+	}
+	return key
+}
+
+func jobCreated(info jobs.Info) (levqor.Answer, error) {
+	body, err := json.Marshal(wireJob(info))
+	return levqor.Answer{
+		Status: http.StatusCreated,
+		Header: map[string]string{"Location": "/api/v1/jobs/" + info.ID.String()},
+		Body:   body,
+	}, err
+}
+
+// created writes an answer as it was given the first time.
+type created struct {
+	levqor.Answer
+	replayed bool
+}
+
+// VisitCreateJobResponse implements the generated interface.
+func (c created) VisitCreateJobResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	for name, value := range c.Header {
+		h.Set(name, value)
+	}
+	h.Set("Content-Type", "application/json")
+	if c.replayed {
+		h.Set("Idempotent-Replayed", "true")
+	}
+	w.WriteHeader(c.Status)
+	_, err := w.Write(c.Body)
+	return err
+}
+
+func wireJobs(infos []jobs.Info) []client.Job {
+	all := make([]client.Job, len(infos))
+	for i, info := range infos {
+		all[i] = wireJob(info)
+	}
+	return all
+}
+
+func wireJob(j jobs.Info) client.Job {
+	wire := client.Job{
+		ID: j.ID.String(), Kind: j.Kind, Queue: j.Queue, State: client.JobState(j.State.String()), Priority: j.Priority,
+		Args: j.Args, Result: j.Result, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: wireAttempts(j.Attempts),
+		CreatedAt: j.CreatedAt, RunAt: j.RunAt, StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt),
+	}
+	if j.Progress != (jobs.Progress{}) {
+		wire.Progress = &client.Progress{Fraction: j.Progress.Fraction, Note: j.Progress.Note}
+	}
+	if j.Timeout > 0 {
+		s := j.Timeout.Seconds()
+		wire.TimeoutSeconds = &s
+	}
+	return wire
+}
+
+func wireAttempts(all []jobs.Attempt) []client.Attempt {
+	wire := make([]client.Attempt, len(all))
+	for i, a := range all {
+		wire[i] = client.Attempt{Number: a.Number, StartedAt: a.StartedAt, FinishedAt: a.FinishedAt, Error: a.Error}
+	}
+	return wire
+}
+
+// optional returns nil for the zero value, which the wire leaves out.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// value returns what p points to, and the zero value for nil.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// router is the generated code's mux. The pattern of each route names the
+// operation, so requests are validated against exactly that: a second router
+// that finds operations by path would be a second truth.
+type router struct {
+	mux    *http.ServeMux
+	server *server
+}
+
+// operation is an operation of the contract, with what its gate needs.
+type operation struct {
+	route  *routers.Route
+	name   string // the pattern, such as "POST /api/v1/jobs"
+	public bool
+	scope  string
+	body   *openapi3.Schema // nil if there is none
+}
+
+// HandleFunc registers an operation behind its gate.
+func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	op := rt.operation(pattern)
+	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		r, err := rt.server.admit(w, r, op)
+		if err != nil {
+			rt.server.fail(w, r, err)
+			return
+		}
+		handler(w, r)
+	})
+}
+
+// operation finds the operation of a pattern. The patterns come from the same
+// contract, so it is there.
+func (rt *router) operation(pattern string) *operation {
+	method, path, _ := strings.Cut(pattern, " ")
+	item := rt.server.doc.Paths.Value(path)
+	spec := item.GetOperation(method)
+	op := &operation{
+		name:  pattern,
+		route: &routers.Route{Spec: rt.server.doc, Path: path, PathItem: item, Method: method, Operation: spec},
+	}
+	op.public = spec.Security != nil && len(*spec.Security) == 0
+	op.scope, _ = spec.Extensions["x-scope"].(string)
+	if spec.RequestBody != nil {
+		op.body = spec.RequestBody.Value.Content["application/json"].Schema.Value
+	}
+	return op
+}
+
+// ServeHTTP serves a request, or says as a problem that there is no such route.
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler, pattern := rt.mux.Handler(r)
+	if pattern != "" && strings.HasSuffix(pattern, " "+r.URL.Path) || isTemplate(pattern) {
+		rt.mux.ServeHTTP(w, r)
+		return
+	}
+	// The mux answers in plain text; only its verdict is of use.
+	verdict := &verdictWriter{header: http.Header{}}
+	handler.ServeHTTP(verdict, r)
+	if verdict.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", verdict.header.Get("Allow"))
+		rt.server.fail(w, r, errMethod)
+		return
+	}
+	rt.server.fail(w, r, errRoute)
+}
+
+func isTemplate(pattern string) bool { return strings.Contains(pattern, "{") }
+
+// verdictWriter keeps the head of an answer and drops the rest.
+type verdictWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *verdictWriter) Header() http.Header         { return w.header }
+func (w *verdictWriter) WriteHeader(status int)      { w.status = status }
+func (w *verdictWriter) Write(b []byte) (int, error) { return len(b), nil }
