@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -112,7 +113,7 @@ func (s *MemStore) List(_ context.Context, q ListQuery) ([]Info, error) {
 			page = append(page, job.Info)
 		}
 	}
-	slices.SortFunc(page, func(a, b Info) int { return int(b.ID>>1 - a.ID>>1) })
+	slices.SortFunc(page, func(a, b Info) int { return cmp.Compare(b.ID, a.ID) })
 	return page[:min(len(page), q.Limit)], nil
 }
 
@@ -126,41 +127,26 @@ func (q ListQuery) matches(job Info) bool {
 
 // Cancel implements [QueueStore].
 func (s *MemStore) Cancel(_ context.Context, tenant string, id ID, now time.Time) (Info, error) {
-	defer s.lock()()
-	job, err := s.find(tenant, id)
-	if err != nil {
-		return Info{}, err
-	}
-	switch job.State {
-	case Cancelled:
-		return job.Info, nil
-	case Completed, Discarded:
-		return Info{}, ErrConflict
-	case Scheduled, Ready, Running, Retryable:
-	}
-	job.State, job.FinishedAt, job.node = Cancelled, instant(now), 0
-	s.put(job)
-	return job.Info, nil
+	return s.change(tenant, id, now, Info.AfterCancel)
 }
 
 // Retry implements [QueueStore].
 func (s *MemStore) Retry(_ context.Context, tenant string, id ID, now time.Time) (Info, error) {
+	return s.change(tenant, id, now, Info.AfterRetry)
+}
+
+func (s *MemStore) change(tenant string, id ID, now time.Time, transition func(Info, time.Time) (Info, error)) (Info, error) {
 	defer s.lock()()
 	job, err := s.find(tenant, id)
 	if err != nil {
 		return Info{}, err
 	}
-	switch job.State {
-	case Ready:
-		return job.Info, nil
-	case Running, Completed:
-		return Info{}, ErrConflict
-	case Scheduled, Retryable, Cancelled, Discarded:
+	after, err := transition(job.Info, instant(now))
+	if err != nil {
+		return Info{}, err
 	}
-	job.State, job.RunAt, job.FinishedAt = Ready, instant(now), time.Time{}
-	job.MaxAttempts = max(job.MaxAttempts, job.Attempt+1)
-	s.put(job)
-	return job.Info, nil
+	s.put(memJob{Info: after})
+	return after, nil
 }
 
 // lock returns what undoes it, and nothing to do within Atomically.

@@ -85,26 +85,9 @@ func (s *MemStore) Settle(_ context.Context, outcomes []Outcome, now time.Time) 
 			results[i] = ErrLeaseLost
 			continue
 		}
-		s.settle(job, out, now)
+		s.put(memJob{Info: job.AfterSettle(out, now)})
 	}
 	return results, nil
-}
-
-func (s *MemStore) settle(job memJob, out Outcome, now time.Time) {
-	if out.State == Ready {
-		s.handBack(job)
-		return
-	}
-	if out.Error != "" {
-		job.Attempts = append(slices.Clip(job.Attempts), Attempt{Number: job.Attempt, StartedAt: job.StartedAt, FinishedAt: now, Error: out.Error})
-	}
-	job.State, job.node, job.Result = out.State, 0, out.Result
-	if out.State.Final() {
-		job.FinishedAt = now
-	} else {
-		job.RunAt = now.Add(out.Delay)
-	}
-	s.put(job)
 }
 
 // SaveProgress implements [WorkerStore].
@@ -149,20 +132,9 @@ func (s *MemStore) Rescue(_ context.Context, now time.Time) (int, error) {
 		return j.State == Running && !alive
 	})
 	for _, job := range lost {
-		s.settle(job, Outcome{State: RescueState(job.Info), Error: RescueError}, now)
+		s.put(memJob{Info: job.AfterRescue(now)})
 	}
 	return len(lost), nil
-}
-
-// RescueError is the text of an attempt whose worker died or hung.
-const RescueError = "the worker's lease ran out"
-
-// RescueState returns what becomes of a job whose attempt was lost: for stores.
-func RescueState(job Info) State {
-	if job.Attempt >= job.MaxAttempts {
-		return Discarded
-	}
-	return Retryable
 }
 
 func (s *MemStore) leased(l Lease) (memJob, bool) {
@@ -171,7 +143,5 @@ func (s *MemStore) leased(l Lease) (memJob, bool) {
 }
 
 func (s *MemStore) handBack(job memJob) {
-	job.State, job.node = Ready, 0
-	job.Attempt--
-	s.put(job)
+	s.put(memJob{Info: job.AfterSettle(Outcome{State: Ready}, time.Time{})})
 }

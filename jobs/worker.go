@@ -98,6 +98,9 @@ func NewWorker(store WorkerStore, registry *Registry, opts *WorkerOptions) (*Wor
 func (w *Worker) Run(ctx context.Context) error {
 	r := newRun(w)
 	if err := r.join(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // nothing has begun
+		}
 		return err
 	}
 	// Store calls and handlers outlive ctx: a drain needs both.

@@ -25,7 +25,7 @@ func (s *idempotencyStore) Begin(ctx context.Context, r levqor.IdempotencyRecord
 		ON CONFLICT (tenant, caller, operation, key) DO UPDATE
 		SET fingerprint = EXCLUDED.fingerprint, status = 0, header = '{}', body = '', expires_at = EXCLUDED.expires_at
 		WHERE i.expires_at <= ?
-		RETURNING i.key`,
+		RETURNING key`,
 		r.Scope.Tenant, r.Scope.Caller, r.Scope.Operation, r.Scope.Key, r.Fingerprint,
 		bundb.After(s.db, now, ttl), bundb.Now(s.db, now)).Scan(ctx, &begun)
 	if err != nil {
