@@ -26,8 +26,6 @@ type attempt struct {
 	stop context.CancelCauseFunc
 	exit func()
 	once sync.Once
-	// unwatch ends the watch over a handler whose context has ended.
-	unwatch func() bool
 	// settled is set when the handler completed the job in its own transaction.
 	settled atomic.Bool
 }
@@ -52,7 +50,7 @@ func (r *run) execute(a *attempt) {
 	}
 	// A handler that does not return after its context has ended must not keep
 	// its place for ever.
-	a.unwatch = context.AfterFunc(ctx, func() {
+	unwatch := context.AfterFunc(ctx, func() {
 		time.AfterFunc(r.opts.Grace, func() { r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) })
 	})
 
@@ -64,6 +62,7 @@ func (r *run) execute(a *attempt) {
 			r.opts.Logger.ErrorContext(ctx, "jobs: the handler panicked", slog.String("job", a.info.ID.String()),
 				slog.String("kind", a.info.Kind), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		}
+		unwatch()
 		r.finish(a, result, err)
 	}()
 	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
@@ -76,7 +75,6 @@ func (r *run) finish(a *attempt, result any, err error) {
 		defer r.handlers.Done()
 		defer a.exit()
 		why := context.Cause(a.ctx)
-		a.unwatch()
 		a.stop(nil)
 		if errors.Is(why, ErrLeaseLost) {
 			return // already dropped; the store would refuse the outcome

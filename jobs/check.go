@@ -58,8 +58,6 @@ func checkTimeout(field string, d time.Duration) error {
 // joinInvalid joins what is not nil, so a caller sees every wrong field at once.
 func joinInvalid(errs ...error) error { return errors.Join(errs...) }
 
-func asType[T error](err error, target *T) bool { return errors.As(err, target) }
-
 // pointer turns the dotted path of encoding/json into a JSON pointer.
 func pointer(path string) string {
 	if path == "" {

@@ -14,6 +14,9 @@ func byTurn(a, b memJob) int {
 // Join implements [WorkerStore].
 func (s *MemStore) Join(_ context.Context, node Node, lease time.Duration, now time.Time) error {
 	defer s.lock()()
+	if _, joined := s.nodes[node.ID]; joined {
+		return ErrConflict
+	}
 	s.nodes[node.ID] = instant(now).Add(lease)
 	return nil
 }

@@ -44,7 +44,11 @@ func (r *run) join(ctx context.Context) error {
 	host, _ := os.Hostname() // for people only
 	node := Node{ID: NodeID(rand.Int64()), Name: fmt.Sprintf("%s:%d", host, os.Getpid())}
 	err := r.persist(ctx, "join", func() error {
-		return r.store.Join(ctx, node, r.opts.Lease, r.now())
+		err := r.store.Join(ctx, node, r.opts.Lease, r.now())
+		if errors.Is(err, ErrConflict) {
+			return nil // an earlier call of ours whose answer was lost
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("jobs: join: %w", err)

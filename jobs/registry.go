@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/levqor/sdk/internal/fault"
 )
 
 // Args are the arguments of a job: a type that marshals to a JSON object and
@@ -219,18 +220,20 @@ func unmarshalStrict(raw []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
-	if err == nil && dec.More() {
-		return invalid("", "invalid_json", "is followed by more data")
-	}
 	if err == nil {
+		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
+			return invalid("", "trailing_data", "must not be followed by more data")
+		}
 		return nil
 	}
 	var typeErr *json.UnmarshalTypeError
-	if ok := asType(err, &typeErr); ok {
-		return fault.Invalid(pointer(typeErr.Field), "wrong_type", "has the wrong type")
+	if errors.As(err, &typeErr) {
+		return invalid(pointer(typeErr.Field), "wrong_type", "has the wrong type")
 	}
-	if strings.Contains(err.Error(), "unknown field") {
-		return invalid("", "unknown_field", "has a field that the kind does not know")
+	// encoding/json has no type for this error; the name is in its text alone.
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		field, _ := strconv.Unquote(name)
+		return invalid("/"+field, "unknown_field", "is not a field of these arguments")
 	}
 	return invalid("", "invalid_json", "is not the JSON of the kind's arguments")
 }

@@ -14,8 +14,9 @@ import (
 //     outlives one.
 //   - now is the instant that the call works with; the zero time means the
 //     store's own clock, which is the only one that all processes share.
-//   - Errors wrap the kinds of this package. They print nothing of the store's
-//     inner workings and unwrap to the cause.
+//   - Errors wrap the kinds of this package, or the error of a context that has
+//     ended. They print that alone, nothing of the store's inner workings, and
+//     unwrap to the cause.
 type Store interface {
 	QueueStore
 	WorkerStore
@@ -61,7 +62,8 @@ type QueueStore interface {
 // Rescue gives the jobs to others; the epoch of each job then keeps the slow
 // node from changing it.
 type WorkerStore interface {
-	// Join adds a node whose lease runs out after the given time.
+	// Join adds a node whose lease runs out after the given time. It returns
+	// ErrConflict if the node is there.
 	Join(ctx context.Context, node Node, lease time.Duration, now time.Time) error
 
 	// Beat renews a node's lease, also one that has run out and was not yet

@@ -23,11 +23,12 @@ import (
 
 const local = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
 
-// Each runs fn as a subtest on each database, with the URL of an empty one.
-func Each(t *testing.T, fn func(t *testing.T, url string)) {
+// Each runs fn as a subtest on each database. Each call of fresh returns the URL
+// of an empty one.
+func Each(t *testing.T, fn func(t *testing.T, fresh func(testing.TB) string)) {
 	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { fn(t, SQLite(t)) })
-	t.Run("PostgreSQL", func(t *testing.T) { fn(t, Postgres(t)) })
+	t.Run("SQLite", func(t *testing.T) { fn(t, SQLite) })
+	t.Run("PostgreSQL", func(t *testing.T) { fn(t, Postgres) })
 }
 
 // SQLite returns the URL of a file that does not exist yet.

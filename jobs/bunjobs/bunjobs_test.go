@@ -6,7 +6,9 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/levqor/sdk/internal/dbtest"
+	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
+	"github.com/levqor/sdk/jobs/jobstest"
 )
 
 // open returns a migrated database.
@@ -17,4 +19,10 @@ func open(tb testing.TB, url string) *bun.DB {
 		tb.Fatalf("Migrate: %v", err)
 	}
 	return db
+}
+
+func TestStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return bunjobs.New(open(t, fresh(t))) })
+	})
 }

@@ -1,0 +1,191 @@
+package jobstest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
+)
+
+var claimCases = []testCase{
+	{"a job becomes running with its attempt, epoch and start", func(e *env) {
+		e.join(1, t0)
+		in := e.insert(t0, job())[0]
+		claimed := e.claim(1, 1, t0.Add(time.Second))
+		if len(claimed) != 1 {
+			e.Fatalf("Claim returned %d jobs, want 1", len(claimed))
+		}
+		for _, got := range []jobs.Info{claimed[0], e.get(in.ID)} {
+			if got.State != jobs.Running || got.Attempt != 1 || got.Epoch != 1 {
+				e.Errorf("the job is %s, attempt %d, epoch %d; want running, 1, 1", got.State, got.Attempt, got.Epoch)
+			}
+			e.wantTime(got.StartedAt, t0.Add(time.Second), "StartedAt")
+		}
+		if string(claimed[0].Args) != string(in.Args) || claimed[0].Kind != "k" {
+			e.Errorf("Claim = %+v, want all of the job", claimed[0])
+		}
+	}},
+	{"the order is priority, RunAt, ID", func(e *env) {
+		e.join(1, t0)
+		third := job(runAt(t0.Add(-time.Minute)))
+		first := job(priority(1), runAt(t0.Add(-time.Second)))
+		fourth, fifth := job(), job()
+		second := job(runAt(t0.Add(-time.Hour)))
+		last := job(priority(9), runAt(t0.Add(-time.Hour)))
+		e.insert(t0, third, first, fourth, fifth, second, last)
+		want := []jobs.ID{first.ID, second.ID, third.ID, fourth.ID, fifth.ID, last.ID}
+		var got []jobs.ID
+		for range 3 { // two at a time, so the order holds within a claim and across claims
+			for _, info := range e.claim(1, 2, t0) {
+				got = append(got, info.ID)
+			}
+		}
+		if !slices.Equal(got, want) {
+			e.Errorf("Claim gave %v, want %v", got, want)
+		}
+	}},
+	{"jobs that wait for their time are left alone", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job(delay(time.Hour)))
+		if got := e.claim(1, 10, t0); len(got) != 0 {
+			e.Errorf("Claim returned %d scheduled jobs", len(got))
+		}
+	}},
+	{"other queues and unknown kinds are left alone", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job(queue("other")), job(kind("other")))
+		if got := e.claim(1, 10, t0); len(got) != 0 {
+			e.Errorf("Claim returned %d jobs of another queue or kind", len(got))
+		}
+		got, err := e.Claim(e.ctx, jobs.Claim{Node: 1, Queue: "q", Kinds: []string{"k", "other"}, Limit: 10}, t0)
+		if err != nil || len(got) != 1 {
+			e.Errorf("Claim = %d jobs, %v; want the one whose kind was named", len(got), err)
+		}
+	}},
+	{"no kinds means no jobs", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job())
+		got, err := e.Claim(e.ctx, jobs.Claim{Node: 1, Queue: "q", Limit: 10}, t0)
+		if err != nil || len(got) != 0 {
+			e.Errorf("Claim = %d jobs, %v; want none", len(got), err)
+		}
+	}},
+	{"all tenants are served", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job(), job(tenant("b")), job(tenant("")))
+		if got := e.claim(1, 10, t0); len(got) != 3 {
+			e.Errorf("Claim returned %d jobs, want those of 3 tenants", len(got))
+		}
+	}},
+	{"a running job is not claimed again", func(e *env) {
+		e.claimed()
+		if got := e.claim(1, 10, t0); len(got) != 0 {
+			e.Errorf("Claim returned %d running jobs", len(got))
+		}
+	}},
+	{"a node that never joined gets none", func(e *env) {
+		e.insert(t0, job())
+		if got := e.claim(99, 10, t0); len(got) != 0 {
+			e.Errorf("Claim gave %d jobs to a node without a lease", len(got))
+		}
+	}},
+	{"a node whose lease has run out gets none", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job())
+		if got := e.claim(1, 10, t0.Add(lease)); len(got) != 0 {
+			e.Errorf("Claim gave %d jobs to a node whose lease has run out", len(got))
+		}
+	}},
+	{"no job goes to two callers, and none is left behind", claimsAtOnce},
+}
+
+// claimsAtOnce lets many nodes claim at the same time. Each claim asks for less
+// than there is, so one that comes back short while jobs are ready has waited
+// for another's rows instead of passing over them.
+func claimsAtOnce(e *env) {
+	const nodes, batch, rounds = 8, 5, 10
+	all := make([]jobs.Insertion, nodes*batch*rounds)
+	for i := range all {
+		all[i] = job()
+	}
+	e.insert(t0, all...)
+	for n := range nodes {
+		e.join(jobs.NodeID(n+1), t0)
+	}
+	var mu sync.Mutex
+	holders, short := map[jobs.ID]int{}, 0
+	var faults []error
+	var wg sync.WaitGroup
+	for n := range nodes {
+		wg.Go(func() {
+			for range rounds {
+				got, err := e.Claim(e.ctx, jobs.Claim{Node: jobs.NodeID(n + 1), Queue: "q", Kinds: []string{"k"}, Limit: batch}, t0)
+				mu.Lock()
+				if err != nil {
+					faults = append(faults, err)
+				}
+				if len(got) > batch {
+					faults = append(faults, fmt.Errorf("a claim of %d returned %d jobs", batch, len(got)))
+				}
+				if len(got) < batch {
+					short++
+				}
+				for _, info := range got {
+					holders[info.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range faults {
+		e.Errorf("Claim = %v", err)
+	}
+	for id, n := range holders {
+		if n > 1 {
+			e.Errorf("job %s went to %d callers", id, n)
+		}
+	}
+	if short > 0 {
+		e.Errorf("%d of %d claims came back short though enough jobs were ready: they must pass over what others hold", short, nodes*rounds)
+	}
+	if len(holders) != len(all) {
+		e.Errorf("%d of %d jobs were claimed", len(holders), len(all))
+	}
+}
+
+var promoteCases = []testCase{
+	{"jobs whose time has come become ready, the earliest first", func(e *env) {
+		late, early := job(delay(2*time.Second)), job(delay(time.Second))
+		future := job(delay(time.Hour))
+		e.insert(t0, late, early, future)
+		e.wantPromoted(1, t0.Add(2*time.Second), 1)
+		e.wantState(early.ID, jobs.Ready, "its time came first")
+		e.wantState(late.ID, jobs.Scheduled, "the limit was 1")
+		e.wantPromoted(10, t0.Add(2*time.Second), 1)
+		e.wantState(late.ID, jobs.Ready, "its time has come")
+		e.wantState(future.ID, jobs.Scheduled, "its time has not come")
+		e.wantPromoted(10, t0.Add(2*time.Second), 0)
+	}},
+	{"a retryable job becomes ready after its delay", func(e *env) {
+		info := e.claimed()
+		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Retryable, Error: "boom", Delay: time.Second}, t0); err != nil {
+			e.Fatalf("Settle = %v", err)
+		}
+		e.wantPromoted(10, t0.Add(time.Second-time.Microsecond), 0)
+		e.wantPromoted(10, t0.Add(time.Second), 1)
+		if got := e.claim(1, 1, t0.Add(time.Second)); len(got) != 1 || got[0].Attempt != 2 || got[0].Epoch != 2 {
+			e.Errorf("Claim = %+v, want the second attempt under epoch 2", got)
+		}
+	}},
+}
+
+func (e *env) wantPromoted(limit int, now time.Time, want int) {
+	e.Helper()
+	n, err := e.Promote(e.ctx, limit, now)
+	if err != nil || n != want {
+		e.Errorf("Promote = %d, %v; want %d", n, err, want)
+	}
+}

@@ -1,0 +1,207 @@
+// Package jobstest checks that a store of jobs keeps every promise of
+// [jobs.Store]. Call it from the test of the store:
+//
+//	func TestStore(t *testing.T) {
+//		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return mystore.New(t.TempDir()) })
+//	}
+//
+// It needs nothing but the standard library, and a broken store makes it fail,
+// not hang.
+package jobstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
+)
+
+// TestStore runs every case, each as a subtest on a store of its own. Each call
+// of open must return an empty store that lives until its test ends.
+func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
+	groups := []struct {
+		name  string
+		cases []testCase
+	}{
+		{"Insert", insertCases},
+		{"Get", getCases},
+		{"List", listCases},
+		{"Cancel", cancelCases},
+		{"Retry", retryCases},
+		{"Claim", claimCases},
+		{"Settle", settleCases},
+		{"SaveProgress", progressCases},
+		{"Promote", promoteCases},
+		{"Beat", beatCases},
+		{"Leave", leaveCases},
+		{"Rescue", rescueCases},
+		{"Clock", clockCases},
+		{"Errors", errorCases},
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				t.Run(c.name, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+					defer cancel()
+					c.run(&env{T: t, Store: open(t), ctx: ctx})
+				})
+			}
+		})
+	}
+}
+
+// caseTimeout ends a case whose store never answers.
+const caseTimeout = 60 * time.Second
+
+type testCase struct {
+	name string
+	run  func(e *env)
+}
+
+// t0 is when the cases play, in the precision of the databases.
+var t0 = time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC)
+
+// lease is how long nodes of the cases live without a heartbeat.
+const lease = 10 * time.Second
+
+// lastID makes IDs that no two jobs of a test binary share.
+var lastID atomic.Int64
+
+// env is what a case works with.
+type env struct {
+	*testing.T
+	jobs.Store
+	ctx context.Context //nolint:containedctx // lives as long as one case
+}
+
+// job returns a job of tenant "a" that may run at once.
+func job(changes ...func(*jobs.Insertion)) jobs.Insertion {
+	in := jobs.Insertion{Info: jobs.Info{
+		ID: jobs.ID(1_000_000 + lastID.Add(1)), Tenant: "a", Kind: "k", Queue: "q", Priority: 5,
+		Args: []byte(`{"n":1}`), MaxAttempts: 3, Timeout: time.Minute,
+	}}
+	for _, change := range changes {
+		change(&in)
+	}
+	return in
+}
+
+func tenant(name string) func(*jobs.Insertion) { return func(j *jobs.Insertion) { j.Tenant = name } }
+func kind(name string) func(*jobs.Insertion)   { return func(j *jobs.Insertion) { j.Kind = name } }
+func queue(name string) func(*jobs.Insertion)  { return func(j *jobs.Insertion) { j.Queue = name } }
+func priority(n int) func(*jobs.Insertion)     { return func(j *jobs.Insertion) { j.Priority = n } }
+func attempts(n int) func(*jobs.Insertion)     { return func(j *jobs.Insertion) { j.MaxAttempts = n } }
+func runAt(at time.Time) func(*jobs.Insertion) { return func(j *jobs.Insertion) { j.RunAt = at } }
+func delay(d time.Duration) func(*jobs.Insertion) {
+	return func(j *jobs.Insertion) { j.Delay = d }
+}
+
+// insert stores jobs at an instant.
+func (e *env) insert(now time.Time, all ...jobs.Insertion) []jobs.Insertion {
+	e.Helper()
+	taken, err := e.Insert(e.ctx, all, now)
+	if err != nil || len(taken) > 0 {
+		e.Fatalf("Insert = %v, %v; want every job stored", taken, err)
+	}
+	return all
+}
+
+// get returns a job of tenant "a".
+func (e *env) get(id jobs.ID) jobs.Info {
+	e.Helper()
+	info, err := e.Get(e.ctx, "a", id)
+	if err != nil {
+		e.Fatalf("Get = %v, want the job", err)
+	}
+	return info
+}
+
+// join adds a node with a lease that runs out at now plus lease.
+func (e *env) join(id jobs.NodeID, now time.Time) {
+	e.Helper()
+	if err := e.Join(e.ctx, jobs.Node{ID: id, Name: fmt.Sprint("node ", id)}, lease, now); err != nil {
+		e.Fatalf("Join = %v", err)
+	}
+}
+
+// claim takes up to limit jobs of kind "k" in queue "q".
+func (e *env) claim(node jobs.NodeID, limit int, now time.Time) []jobs.Info {
+	e.Helper()
+	got, err := e.Claim(e.ctx, jobs.Claim{Node: node, Queue: "q", Kinds: []string{"k"}, Limit: limit}, now)
+	if err != nil {
+		e.Fatalf("Claim = %v", err)
+	}
+	return got
+}
+
+// claimed stores one job and claims it for node 1 at t0.
+func (e *env) claimed(changes ...func(*jobs.Insertion)) jobs.Info {
+	e.Helper()
+	e.join(1, t0)
+	e.insert(t0, job(changes...))
+	got := e.claim(1, 1, t0)
+	if len(got) != 1 {
+		e.Fatalf("Claim returned %d jobs, want the one that is ready", len(got))
+	}
+	return got[0]
+}
+
+// settle records one outcome and returns what the store says about it.
+func (e *env) settle(out jobs.Outcome, now time.Time) error {
+	e.Helper()
+	results, err := e.Settle(e.ctx, []jobs.Outcome{out}, now)
+	if err != nil {
+		e.Fatalf("Settle = %v", err)
+	}
+	if len(results) != 1 {
+		e.Fatalf("Settle returned %d results for one outcome", len(results))
+	}
+	return results[0]
+}
+
+// over stores a job and brings it to a final state.
+func (e *env) over(state jobs.State) jobs.Info {
+	e.Helper()
+	info := e.claimed()
+	if state == jobs.Cancelled {
+		if _, err := e.Cancel(e.ctx, "a", info.ID, t0); err != nil {
+			e.Fatalf("Cancel = %v", err)
+		}
+	} else if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: state}, t0); err != nil {
+		e.Fatalf("Settle = %v, want the outcome recorded", err)
+	}
+	return e.get(info.ID)
+}
+
+func leaseOf(info jobs.Info) jobs.Lease { return jobs.Lease{ID: info.ID, Epoch: info.Epoch} }
+
+func (e *env) wantState(id jobs.ID, want jobs.State, promise string) jobs.Info {
+	e.Helper()
+	info := e.get(id)
+	if info.State != want {
+		e.Errorf("the job is %s, want %s: %s", info.State, want, promise)
+	}
+	return info
+}
+
+func (e *env) wantErr(err, want error, promise string) {
+	e.Helper()
+	if !errors.Is(err, want) {
+		e.Errorf("the error is %v, want %v: %s", err, want, promise)
+	}
+}
+
+func (e *env) wantTime(got, want time.Time, what string) {
+	e.Helper()
+	if !got.Equal(want) {
+		e.Errorf("%s is %v, want %v", what, got, want)
+	}
+	if !got.IsZero() && got.Location() != time.UTC {
+		e.Errorf("%s is not in UTC", what)
+	}
+}

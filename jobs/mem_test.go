@@ -1,0 +1,49 @@
+package jobs_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/jobs/jobstest"
+)
+
+func TestMemStore(t *testing.T) {
+	jobstest.TestStore(t, func(*testing.T) jobs.Store { return jobs.NewMemStore() })
+}
+
+func TestMemStoreAtomically(t *testing.T) {
+	boom := errors.New("boom")
+	store := jobs.NewMemStore()
+	insert := func(s jobs.Store, id jobs.ID) {
+		t.Helper()
+		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
+		if err != nil || len(taken) > 0 {
+			t.Fatalf("Insert = %v, %v", taken, err)
+		}
+	}
+	insert(store, 1)
+	err := store.Atomically(func(tx *jobs.MemStore) error {
+		insert(tx, 2)
+		if _, err := tx.Cancel(t.Context(), "", 1, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Errorf("Atomically = %v, want what fn returned", err)
+	}
+	if _, err := store.Get(t.Context(), "", 2); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("Get = %v, want ErrNotFound: the insertion was undone", err)
+	}
+	if info, err := store.Get(t.Context(), "", 1); err != nil || info.State != jobs.Ready {
+		t.Errorf("Get = %s, %v; want ready: the cancellation was undone", info.State, err)
+	}
+	if err := store.Atomically(func(tx *jobs.MemStore) error { insert(tx, 3); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Get(t.Context(), "", 3); err != nil {
+		t.Errorf("Get = %v, want the job of the transaction that was kept", err)
+	}
+}
