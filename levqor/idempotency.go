@@ -63,7 +63,7 @@ func sameRequest(before, now []byte) error {
 	if subtle.ConstantTimeCompare(before, now) == 1 {
 		return nil
 	}
-	return &fault.Error{Kind: ErrKeyReused, Code: "idempotency_key_reused", Detail: "This Idempotency-Key was used for another request."}
+	return &fault.Error{Kind: ErrKeyReused, Code: "idempotency_key_reused"}
 }
 
 func checkKey(key string) error {

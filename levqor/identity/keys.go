@@ -156,5 +156,5 @@ func (k *Keys) now() time.Time {
 }
 
 func errUnauthenticated() error {
-	return &fault.Error{Kind: ErrUnauthenticated, Code: "invalid_api_key", Detail: "The API key is missing or gives no access."}
+	return &fault.Error{Kind: ErrUnauthenticated, Code: "invalid_api_key"}
 }
