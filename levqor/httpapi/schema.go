@@ -122,8 +122,8 @@ func unknownField(reason string) string {
 
 // parameterErrors turns the validator's errors about parameters into faults.
 func parameterErrors(err error) []error {
-	var multi openapi3.MultiError
-	if errors.As(err, &multi) {
+	// A type assertion: the error about a parameter wraps such a list as well.
+	if multi, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // see above
 		var all []error
 		for _, e := range multi {
 			all = append(all, parameterErrors(e)...)

@@ -1,0 +1,318 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/levqor/sdk"
+	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/levqor/httpapi"
+)
+
+// contract checks answers against openapi.yaml.
+type contract struct {
+	doc    *openapi3.T
+	driven map[string]bool
+}
+
+func loadContract(tb testing.TB) *contract {
+	tb.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(sdk.OpenAPI)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		tb.Fatal(err)
+	}
+	// The contract is a text to the validator, which would parse it as YAML.
+	openapi3filter.RegisterBodyDecoder("application/openapi+yaml",
+		func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+			raw, err := io.ReadAll(body)
+			return string(raw), err
+		})
+	return &contract{doc: doc, driven: map[string]bool{}}
+}
+
+// find returns the operation of a request.
+func (c *contract) find(r *http.Request) *routers.Route {
+	for path, item := range c.doc.Paths.Map() {
+		op := item.GetOperation(r.Method)
+		if op != nil && matches(path, r.URL.Path) {
+			return &routers.Route{Spec: c.doc, Path: path, PathItem: item, Method: r.Method, Operation: op}
+		}
+	}
+	return nil
+}
+
+func matches(template, path string) bool {
+	want, got := strings.Split(template, "/"), strings.Split(path, "/")
+	return len(want) == len(got) && !slices.ContainsFunc(want, func(part string) bool {
+		i := slices.Index(want, part)
+		return part != got[i] && (!strings.HasPrefix(part, "{") || got[i] == "")
+	})
+}
+
+// check returns what is wrong with an answer by the contract.
+func (c *contract) check(r *http.Request, resp *http.Response, body []byte) error {
+	problem := resp.Header.Get("Content-Type") == "application/problem+json"
+	if resp.StatusCode >= 400 && !problem {
+		return errors.New("an error that is no problem+json")
+	}
+	route := c.find(r)
+	if route == nil {
+		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
+			return errors.New("an answer to an unknown operation")
+		}
+		return nil
+	}
+	c.driven[route.Operation.OperationID] = true
+	if problem {
+		listed, _ := route.Operation.Extensions["x-problems"].([]any)
+		if code := codeOf(body); !slices.Contains(listed, any(code)) {
+			return errors.New("the problem " + code + " is not listed")
+		}
+	}
+	return openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, Route: route},
+		Status:                 resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(body)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+}
+
+func codeOf(body []byte) string {
+	_, rest, _ := strings.Cut(string(body), `"code":"`)
+	if i := strings.Index(string(body), `"errors":[`); i >= 0 { // the code of the problem, not of a field
+		_, rest, _ = strings.Cut(string(body[:i]), `"code":"`)
+	}
+	code, _, _ := strings.Cut(rest, `"`)
+	return code
+}
+
+// RoundTrip sends a request to the handler and checks the answer.
+type checkedTransport struct {
+	testing.TB
+	handler  http.Handler
+	contract *contract
+}
+
+func (c checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	c.handler.ServeHTTP(rec, r)
+	resp := rec.Result()
+	if err := c.contract.check(r, resp, rec.Body.Bytes()); err != nil {
+		c.Errorf("%s %s: %d: %v\n%s", r.Method, r.URL, resp.StatusCode, err, rec.Body)
+	}
+	return resp, nil
+}
+
+func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
+	s := newService(t)
+	spec := loadContract(t)
+	newClient := func(key string) *client.Service {
+		c, err := client.New("http://levqor.test", &client.Options{
+			Key: key, HTTPClient: &http.Client{Transport: checkedTransport{t, s.handler, spec}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ctx := t.Context()
+	c, stranger := newClient(s.key("acme", "*")), newClient("")
+
+	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`)}, "")
+	if err != nil {
+		t.Fatalf("CreateJob = %v", err)
+	}
+	for _, want := range []client.JobState{client.JobStateCancelled, client.JobStateReady} {
+		do := c.CancelJob
+		if want == client.JobStateReady {
+			do = c.RetryJob
+		}
+		if job, err = do(ctx, job.ID); err != nil || job.State != want {
+			t.Errorf("the job is %+v, %v; want %s", job, err, want)
+		}
+	}
+	work(t, s, job.ID)
+	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` {
+		t.Errorf("WaitJob = %+v, %v", job, err)
+	}
+	for job, err := range c.Jobs(ctx, nil) {
+		if err != nil || job.Kind != "mail" {
+			t.Errorf("Jobs gave %+v, %v", job, err)
+		}
+	}
+	_, err = c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":7}`)}, "")
+	var answer *client.Error
+	if !errors.As(err, &answer) || !errors.Is(err, client.ErrInvalid) || fieldsOf(answer.Problem) != "#/args/to wrong_type" {
+		t.Errorf("CreateJob = %v", err)
+	}
+	if _, err := c.GetJob(ctx, "job_nope"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("GetJob = %v, want ErrNotFound", err)
+	}
+	if _, err := c.CancelJob(ctx, job.ID); !errors.Is(err, client.ErrConflict) {
+		t.Errorf("CancelJob = %v, want ErrConflict", err)
+	}
+	if _, err := stranger.GetJob(ctx, job.ID); !errors.Is(err, client.ErrUnauthenticated) {
+		t.Errorf("GetJob without a key = %v, want ErrUnauthenticated", err)
+	}
+	system(t, stranger.API())
+
+	for path, item := range spec.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if !spec.driven[op.OperationID] {
+				t.Errorf("%s %s was not called", method, path)
+			}
+		}
+	}
+}
+
+// system calls the operations that need no key.
+func system(t *testing.T, api *client.ClientWithResponses) {
+	t.Helper()
+	version, err := api.GetVersionWithResponse(t.Context())
+	if err != nil || version.JSON200 == nil || version.JSON200.Version != "v1.2.3" {
+		t.Errorf("GetVersion = %+v, %v", version, err)
+	}
+	if resp, err := api.GetOpenAPIWithResponse(t.Context()); err != nil || !bytes.Equal(resp.Body, sdk.OpenAPI) {
+		t.Errorf("GetOpenAPI did not give the contract, %v", err)
+	}
+	if resp, err := api.GetHealthWithResponse(t.Context()); err != nil || resp.JSON200 == nil {
+		t.Errorf("GetHealth = %v", err)
+	}
+	// The app has drained, so it is not ready.
+	if resp, err := api.GetReadinessWithResponse(t.Context()); err != nil || resp.ApplicationProblemJSONDefault == nil {
+		t.Errorf("GetReadiness = %v", err)
+	}
+}
+
+// FuzzHTTP sends anything at all. No answer may be an error of the service, and
+// each must be one that the contract lists.
+func FuzzHTTP(f *testing.F) {
+	s := newService(f)
+	spec := loadContract(f)
+	token := s.key("acme", "*")
+	for _, seed := range []struct{ method, target, header, body string }{
+		{"GET", "/api/v1/jobs", "", ""},
+		{"GET", "/api/v1/jobs?limit=2&state=ready&cursor=AAAA", "", ""},
+		{"GET", "/api/v1/jobs?kind=%00&queue=%ff", "", ""},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: a", mail},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: a", `{"kind":"mail","args":{"to":[{"email":"a@b.cd"}]},"run_at":"9999-12-31T23:59:59Z","timeout_seconds":0.001}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: b", `{"kind":"mail","args":{},"delay_seconds":1e308,"priority":1e99}`},
+		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},
+		{"POST", "/api/v1/jobs/job_00000000001/cancel", "", ""},
+		{"POST", "/api/v1/jobs/%00/retry", "", "x"},
+		{"GET", "/api/v1/jobs/job_zzzzzzzzzzz", "", ""},
+		{"PATCH", "/api/v1/jobs", "", ""},
+		{"OPTIONS", "*", "", ""},
+		{"HEAD", "/healthz", "", ""},
+		{"GET", "/readyz?x=;", "", ""},
+		{"GET", "//../api/v1/version", "", ""},
+		{"GET", "/api/v1/openapi.yaml", "Accept: text/html", ""},
+	} {
+		f.Add(seed.method, seed.target, seed.header, seed.body)
+	}
+	f.Fuzz(func(t *testing.T, method, target, header, body string) {
+		raw := method + " " + target + " HTTP/1.1\r\nHost: levqor.test\r\n"
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://levqor.test", strings.NewReader(body))
+		if err != nil || strings.ContainsAny(raw[:len(method)+1+len(target)], "\r\n") {
+			t.Skip("net/http refuses the request line")
+		}
+		if r.URL, err = r.URL.Parse(target); err != nil {
+			t.Skip("net/http refuses the target")
+		}
+		r.RequestURI = target
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		if name, value, ok := strings.Cut(header, ":"); ok {
+			r.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+		rec := httptest.NewRecorder()
+		s.handler.ServeHTTP(rec, r)
+		resp := rec.Result()
+		if resp.StatusCode >= 500 {
+			t.Fatalf("%s %q %q %q gave %d %s\n%s", method, target, header, body, resp.StatusCode, rec.Body, s.log)
+		}
+		if r.Method == http.MethodHead {
+			return // net/http drops the body
+		}
+		if err := spec.check(r, resp, rec.Body.Bytes()); err != nil {
+			t.Fatalf("%s %q %q %q gave %d %s\n%v", method, target, header, body, resp.StatusCode, rec.Body, err)
+		}
+	})
+}
+
+func TestServeDrainsOpenRequests(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, finish := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-finish
+		_, _ = io.WriteString(w, "done")
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- httpapi.Serve(ctx, listener, handler, nil) }()
+	answered := make(chan string, 1)
+	go func() {
+		resp, err := http.Get("http://" + listener.Addr().String())
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		raw, _ := io.ReadAll(resp.Body)
+		answered <- string(raw)
+	}()
+	<-begun
+	stop()
+	time.AfterFunc(50*time.Millisecond, func() { close(finish) })
+	if got := <-answered; got != "done" {
+		t.Errorf("the open request got %q", got)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+func TestServeCutsOffWhatTakesTooLong(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	defer close(release)
+	begun := make(chan struct{})
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-release })
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- httpapi.Serve(ctx, listener, handler, &httpapi.ServeOptions{Grace: 10 * time.Millisecond})
+	}()
+	go func() {
+		if resp, err := http.Get("http://" + listener.Addr().String()); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-begun
+	stop()
+	if err := <-served; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Serve = %v, want that requests were cut off", err)
+	}
+}
