@@ -1,7 +1,11 @@
 package bunjobs_test
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"testing"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -24,5 +28,86 @@ func open(tb testing.TB, url string) *bun.DB {
 func TestStore(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
+type note struct {
+	Text string `json:"text"`
+}
+
+func (note) Kind() string { return "note" }
+
+// A job that was enqueued in the host's transaction shares its fate.
+func TestAJobCommitsWithTheHostsRows(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		db := open(t, fresh(t))
+		queue := jobs.New(bunjobs.New(db), jobs.NewRegistry(nil), nil)
+		boom := errors.New("boom")
+		for _, want := range []error{boom, nil} {
+			var infos []jobs.Info
+			err := db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) (err error) {
+				infos, err = queue.With(bunjobs.New(tx)).EnqueueMany(ctx, []jobs.Entry{{Args: note{"a"}}, {Args: note{"b"}}})
+				return errors.Join(err, want)
+			})
+			if !errors.Is(err, want) {
+				t.Fatalf("RunInTx = %v, want %v", err, want)
+			}
+			for _, info := range infos {
+				if _, err := queue.Get(t.Context(), info.ID); (err == nil) != (want == nil) {
+					t.Errorf("Get after a transaction that returned %v = %v", want, err)
+				}
+			}
+		}
+	})
+}
+
+// A collision of IDs within the host's transaction must not spoil it.
+func TestATakenIDLeavesTheHostsTransactionUsable(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		db := open(t, fresh(t))
+		job := jobs.Insertion{Info: jobs.Info{ID: 1, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
+		other := job
+		other.ID = 2
+		err := db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
+			store := bunjobs.New(tx)
+			for i, want := range []int{0, 1} {
+				taken, err := store.Insert(ctx, []jobs.Insertion{job}, time.Time{})
+				if err != nil || len(taken) != want {
+					t.Errorf("insertion %d = %v, %v", i, taken, err)
+				}
+			}
+			if taken, err := store.Insert(ctx, []jobs.Insertion{other, job}, time.Time{}); err != nil || len(taken) == 0 {
+				t.Errorf("Insert = %v, %v; want the taken ID", taken, err)
+			}
+			_, err := store.Insert(ctx, []jobs.Insertion{other}, time.Time{})
+			return err
+		})
+		if err != nil {
+			t.Errorf("RunInTx = %v", err)
+		}
+	})
+}
+
+func TestMigrationsAreThereForBothDatabases(t *testing.T) {
+	for _, dir := range []string{"postgres", "sqlite"} {
+		files, err := fs.Glob(bunjobs.Migrations(), dir+"/*.tx.up.sql")
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s has %d migrations, %v", dir, len(files), err)
+		}
+	}
+}
+
+func TestADatabaseThatIsGoneIsUnavailable(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		db := open(t, fresh(t))
+		if err := bunjobs.Check(t.Context(), db); err != nil {
+			t.Errorf("Check = %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := bunjobs.Check(t.Context(), db); !errors.Is(err, jobs.ErrUnavailable) {
+			t.Errorf("Check = %v, want ErrUnavailable", err)
+		}
 	})
 }

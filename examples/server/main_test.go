@@ -1,0 +1,322 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/internal/dbtest"
+)
+
+// build returns the path of the program.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "levqor-server")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "server")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// process is a running server.
+type process struct {
+	*testing.T
+	cmd *exec.Cmd
+	url string
+	key string // of the owner, if this process printed it
+	log *lockedLog
+}
+
+type lockedLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lockedLog) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}
+
+// start runs a server until the test ends, and returns when it is ready.
+func start(t *testing.T, env ...string) *process {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}}
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Env = append(os.Environ(), append([]string{"LEVQOR_ADDR=127.0.0.1:0", "LEVQOR_ALLOW_PRIVATE_NETWORKS=true"}, env...)...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	urls, keys := make(chan string, 1), make(chan string, 1)
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			if u, ok := strings.CutPrefix(lines.Text(), "url: "); ok {
+				urls <- u
+			}
+			if k, ok := strings.CutPrefix(lines.Text(), "owner key: "); ok {
+				keys <- k
+				continue
+			}
+			p.log.add(lines.Text())
+		}
+		close(urls)
+	}()
+	select {
+	case p.url = <-urls:
+	case <-time.After(30 * time.Second):
+	}
+	if p.url == "" {
+		t.Fatalf("the server did not start:\n%s", p.log)
+	}
+	p.waitReady()
+	select {
+	case p.key = <-keys:
+	default:
+	}
+	return p
+}
+
+func (p *process) waitReady() {
+	p.Helper()
+	for range 300 {
+		resp, err := http.Get(p.url + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.Fatalf("the server is not ready:\n%s", p.log)
+}
+
+func (p *process) client(key string) *client.Service {
+	p.Helper()
+	c, err := client.New(p.url, &client.Options{Key: key})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return c
+}
+
+const secretEnv = "LEVQOR_SECRET=32 bytes from a random source ..."
+
+// Two servers share a thousand jobs and one of them is killed: each job ends
+// once, completed, with its result readable from the other.
+func TestTwoServersShareTheWorkAndOneIsKilled(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		const n = 1000
+		var calls atomic.Int32
+		half := make(chan struct{})
+		target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if calls.Add(1) == n/2 {
+				close(half)
+			}
+			time.Sleep(200 * time.Millisecond) // so the one that is killed has work in hand
+			fmt.Fprint(w, "answer to ", r.URL.Query().Get("n"))
+		}))
+		defer target.Close()
+
+		env := []string{secretEnv, "LEVQOR_DATABASE_URL=" + fresh(t)}
+		one := start(t, env...)
+		two := start(t, env...)
+		if (one.key == "") == (two.key == "") {
+			t.Fatalf("the owner's keys are %q and %q, want one", one.key, two.key)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		survivor := two.client(one.key + two.key)
+		ids := createJobs(ctx, t, survivor, target.URL, n)
+		select {
+		case <-half:
+		case <-ctx.Done():
+			t.Fatal("half of the jobs did not run")
+		}
+		if err := one.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for i, id := range ids {
+			job, err := survivor.WaitJob(ctx, id)
+			if err != nil {
+				t.Fatalf("job %d: %v\n%s", i, err, two.log)
+			}
+			var result struct {
+				Status int    `json:"status"`
+				Body   string `json:"body"`
+			}
+			if err := json.Unmarshal(job.Result, &result); err != nil || job.State != client.JobStateCompleted || result.Status != 200 || result.Body != fmt.Sprint("answer to ", i) {
+				t.Errorf("job %d is %s with %s, %v", i, job.State, job.Result, err)
+			}
+		}
+		seen := map[string]int{}
+		for job, err := range survivor.Jobs(ctx, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[job.ID]++
+		}
+		if len(seen) != n {
+			t.Errorf("the list has %d jobs, want %d", len(seen), n)
+		}
+		if calls.Load() <= n {
+			t.Errorf("the target was called %d times: the kill hit no running job", calls.Load())
+		}
+		t.Logf("%d jobs, %d calls of the target", n, calls.Load())
+	})
+}
+
+func createJobs(ctx context.Context, t *testing.T, c *client.Service, target string, n int) []string {
+	t.Helper()
+	ids := make([]string, n)
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 8 {
+		wg.Go(func() {
+			for i := range next {
+				args := fmt.Sprintf(`{"url":"%s/?n=%d"}`, target, i)
+				job, err := c.CreateJob(ctx, client.NewJob{Kind: "http.request", Args: []byte(args)}, fmt.Sprint("job-", i))
+				if err != nil {
+					t.Errorf("CreateJob = %v", err)
+					continue
+				}
+				ids[i] = job.ID
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return ids
+}
+
+func TestFourServersThatStartAtOncePrintOneOwnersKey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		url := fresh(t)
+		keys := make(chan string, 4)
+		t.Run("start", func(t *testing.T) {
+			for i := range 4 {
+				t.Run(fmt.Sprint(i), func(t *testing.T) {
+					t.Parallel()
+					keys <- start(t, secretEnv, "LEVQOR_DATABASE_URL="+url).key
+				})
+			}
+		})
+		close(keys)
+		printed := 0
+		for k := range keys {
+			if k != "" {
+				printed++
+			}
+		}
+		if printed != 1 {
+			t.Errorf("%d servers printed an owner's key, want 1", printed)
+		}
+	})
+}
+
+func TestTheServerEndsInOrder(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGINT to send on Windows")
+	}
+	p := start(t, "LEVQOR_DATABASE_URL="+dbtest.SQLite(t))
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the server ended with %v:\n%s", err, p.log)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the server did not end")
+	}
+}
+
+func TestReadConfigNamesWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	lite := "sqlite://" + filepath.Join(dir, "x.db")
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"a worker that is neither":       {map[string]string{"LEVQOR_WORKER": "maybe"}, "LEVQOR_WORKER must be off or on"},
+		"private networks, neither":      {map[string]string{"LEVQOR_ALLOW_PRIVATE_NETWORKS": "1"}, "LEVQOR_ALLOW_PRIVATE_NETWORKS must be true or false"},
+		"a certificate without a key":    {map[string]string{"LEVQOR_TLS_CERT_FILE": "x"}, "go together"},
+		"PostgreSQL without a secret":    {map[string]string{"LEVQOR_DATABASE_URL": "postgres://db/x"}, "openssl rand -hex 32"},
+		"SQLite, which keeps its secret": {map[string]string{"LEVQOR_DATABASE_URL": lite}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := readConfig(func(name string) string { return tt.env[name] })
+			if tt.want == "" {
+				if err != nil || len(cfg.secret) < 32 {
+					t.Errorf("readConfig = %d bytes of secret, %v", len(cfg.secret), err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("readConfig = %v, want %q", err, tt.want)
+			}
+		})
+	}
+	info, err := os.Stat(filepath.Join(dir, "x.db.secret"))
+	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of the secret: %v, %v; want it readable by its owner alone", info, err)
+	}
+	first, err := readSecret("", lite)
+	again, err2 := readSecret("", lite)
+	if errors.Join(err, err2) != nil || string(first) != string(again) {
+		t.Error("the secret changes from start to start")
+	}
+}
