@@ -95,8 +95,7 @@ func one[T any](op string, got *T, resp *http.Response, body []byte) (*T, error)
 
 // unreachable wraps an error that came instead of an answer.
 func unreachable(op string, err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("client: %s: the answer is not JSON: %w", op, err)
 	}
 	return fmt.Errorf("client: %s: %w: %w", op, ErrUnavailable, err)

@@ -38,9 +38,10 @@ func checkTenant(field, tenant string) error {
 	return checkName(field, tenant)
 }
 
-func checkRange(field string, n, low, high int) error {
-	if n < low {
-		return invalid(field, "too_small", fmt.Sprintf("must be at least %d", low))
+// checkRange returns an ErrInvalid unless n lies between 1 and high.
+func checkRange(field string, n, high int) error {
+	if n < 1 {
+		return invalid(field, "too_small", "must be at least 1")
 	}
 	if n > high {
 		return invalid(field, "too_large", fmt.Sprintf("must be at most %d", high))

@@ -200,7 +200,7 @@ func (q *Queue) Get(ctx context.Context, id ID) (Info, error) {
 // 1000 or an unknown state.
 func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 	query.Tenant = q.tenant
-	errs := []error{checkRange("/limit", query.Limit, 1, 1000)}
+	errs := []error{checkRange("/limit", query.Limit, 1000)}
 	for _, s := range query.States {
 		if !slices.Contains(States(), s) {
 			errs = append(errs, invalid("/state", "unknown_state", "is not a job state"))
@@ -288,8 +288,8 @@ func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
 		checkName("/kind", p.Kind),
 		checkTenant("/tenant", p.Tenant),
 		checkName("/queue", p.Queue),
-		checkRange("/priority", p.Priority, 1, 9),
-		checkRange("/max_attempts", p.MaxAttempts, 1, 1000),
+		checkRange("/priority", p.Priority, 9),
+		checkRange("/max_attempts", p.MaxAttempts, 1000),
 		checkTimeout("/timeout_seconds", p.Timeout),
 	}
 	if q.tenant != "" && p.Tenant != q.tenant {

@@ -32,7 +32,7 @@ type Args interface {
 //
 // An error is retried with backoff until the attempts are used up. An error
 // that is an ErrInvalid, ErrNotFound or a forbidden one, or that [Permanent]
-// wraps, ends the job at once. ctx ends at the timeout, when the job is
+// wraps, ends the job at once. The context ends at the timeout, when the job is
 // cancelled, when the lease is lost, and when the worker stops.
 type Func[A Args, R any] func(ctx context.Context, job *Job[A]) (R, error)
 
@@ -56,7 +56,7 @@ type KindOptions struct {
 	Schema []byte
 }
 
-// NoTimeout, as a timeout, lets an attempt run as long as it likes.
+// NoTimeout is the timeout that lets an attempt run as long as it likes.
 const NoTimeout time.Duration = -1
 
 // Kind describes a registered kind.
@@ -205,8 +205,8 @@ func (o *KindOptions) validate(kind string) error {
 	return joinInvalid(
 		checkName("/kind", kind),
 		checkName("/queue", o.Queue),
-		checkRange("/priority", o.Priority, 1, 9),
-		checkRange("/max_attempts", o.MaxAttempts, 1, 1000),
+		checkRange("/priority", o.Priority, 9),
+		checkRange("/max_attempts", o.MaxAttempts, 1000),
 		checkTimeout("/timeout", o.Timeout),
 	)
 }
@@ -226,8 +226,7 @@ func unmarshalStrict(raw []byte, v any) error {
 		}
 		return nil
 	}
-	var typeErr *json.UnmarshalTypeError
-	if errors.As(err, &typeErr) {
+	if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return invalid(pointer(typeErr.Field), "wrong_type", "has the wrong type")
 	}
 	// encoding/json has no type for this error; the name is in its text alone.

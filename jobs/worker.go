@@ -55,7 +55,7 @@ func (o *WorkerOptions) setDefaults() {
 func (o *WorkerOptions) validate() error {
 	var errs []error
 	for name, n := range o.Queues {
-		errs = append(errs, checkName("/queues", name), checkRange("/queues/"+name, n, 1, 10_000))
+		errs = append(errs, checkName("/queues", name), checkRange("/queues/"+name, n, 10_000))
 	}
 	for field, d := range map[string]time.Duration{"/poll": o.Poll, "/heartbeat": o.Heartbeat, "/grace": o.Grace, "/drain": o.Drain} {
 		if d < time.Millisecond {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/uptrace/bun"
@@ -27,7 +26,7 @@ func (SendReceipt) Kind() string { return "receipt.send" }
 
 func main() {
 	if err := run(context.Background(), "file:orders.db?_txlock=immediate&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)"); err != nil {
-		slog.New(slog.NewTextHandler(os.Stderr, nil)).Error(err.Error())
+		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }

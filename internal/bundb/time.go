@@ -13,7 +13,7 @@ import (
 // Time is a point in time in a column: timestamptz on PostgreSQL, integer
 // microseconds since 1970 on SQLite, whose own date functions work on texts. The
 // zero time is NULL.
-type Time struct{ time.Time }
+type Time struct{ time.Time } //nolint:recvcheck // Scan writes, and bun calls AppendQuery on values
 
 var _ schema.QueryAppender = Time{}
 

@@ -79,6 +79,6 @@ func (m Move) Run(ctx context.Context, tx bun.Tx) ([]MovedKey, error) {
 	for i, k := range moved {
 		ids[i] = k.ID
 	}
-	_, err = tx.NewRaw("DELETE FROM ? WHERE id IN (?)", m.From, bun.In(ids)).Exec(ctx)
+	_, err = tx.NewRaw("DELETE FROM ? WHERE id IN (?)", m.From, bun.List(ids)).Exec(ctx)
 	return moved, err
 }

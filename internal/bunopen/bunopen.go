@@ -63,8 +63,9 @@ func openSQLite(path string) (*bun.DB, error) {
 	return bun.NewDB(db, sqlitedialect.New()), nil
 }
 
-// openPostgres opens a pool. bun writes parameters into the text of a statement,
-// so no two are alike and a cache of prepared ones would only cost round trips.
+// openPostgres opens a pool. Parameters are written into the text of a statement
+// by bun, so no two are alike and a cache of prepared ones would only cost round
+// trips.
 func openPostgres(address string) (*bun.DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {

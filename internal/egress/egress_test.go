@@ -166,7 +166,7 @@ func TestClientChecksURL(t *testing.T) {
 		if err != nil {
 			t.Fatalf("NewRequest: %v", err)
 		}
-		if _, err := egress.Client(nil).Do(req); err == nil { //nolint:bodyclose // There is no response.
+		if _, err := egress.Client(nil).Do(req); err == nil {
 			t.Fatal("Do = nil, want an error")
 		}
 		if !body.closed.Load() {

@@ -38,7 +38,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		}
 		open, end := bundb.InArray(tx)
 		return tx.NewRaw(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open,
-			c.Queue, bun.In(c.Kinds), c.Limit, bundb.SkipLocked(tx), end, bun.Safe(columns)).Scan(ctx, &claimed)
+			c.Queue, bun.List(c.Kinds), c.Limit, bundb.SkipLocked(tx), end, bun.Safe(columns)).Scan(ctx, &claimed)
 	})
 	if err != nil {
 		return nil, bundb.Err(err)

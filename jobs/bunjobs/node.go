@@ -77,7 +77,7 @@ func handBack(ctx context.Context, tx bun.Tx, node jobs.NodeID, ids []int64) err
 		return nil
 	}
 	_, err := tx.NewRaw("UPDATE levqor_jobs_live SET state = 2, attempt = attempt - 1, node = NULL WHERE node = ? AND state = 3 AND id IN (?)",
-		int64(node), bun.In(ids)).Exec(ctx)
+		int64(node), bun.List(ids)).Exec(ctx)
 	return err
 }
 
@@ -104,7 +104,7 @@ func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
 		if err != nil || len(dead) == 0 {
 			return err
 		}
-		running, err := lockRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.In(dead)), now)
+		running, err := lockRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.List(dead)), now)
 		if err != nil {
 			return err
 		}

@@ -121,7 +121,7 @@ func (s *Store) page(table bun.Ident, q jobs.ListQuery) *bun.SelectQuery {
 	query := s.db.NewSelect().ColumnExpr(columns).TableExpr("?", table).
 		Where("tenant = ?", q.Tenant).OrderExpr("id DESC").Limit(int64(q.Limit))
 	if len(q.States) > 0 {
-		query.Where("state IN (?)", bun.In(states(q.States)))
+		query.Where("state IN (?)", bun.List(states(q.States)))
 	}
 	if q.Kind != "" {
 		query.Where("kind = ?", q.Kind)
@@ -242,7 +242,7 @@ func saveOver(ctx context.Context, tx bun.Tx, rows []row) error {
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	if _, err := tx.NewRaw("DELETE FROM ? WHERE id IN (?)", live, bun.In(ids)).Exec(ctx); err != nil {
+	if _, err := tx.NewRaw("DELETE FROM ? WHERE id IN (?)", live, bun.List(ids)).Exec(ctx); err != nil {
 		return err
 	}
 	_, err := tx.NewInsert().Model(&rows).ModelTableExpr("?", done).Exec(ctx)

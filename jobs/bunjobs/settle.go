@@ -83,7 +83,7 @@ func settle(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Ti
 	for i, out := range outcomes {
 		byLease[out.Lease], ids[i] = out, int64(out.Lease.ID)
 	}
-	running, err := lockRunning(ctx, tx, bun.SafeQuery("id IN (?)", bun.In(ids)), now)
+	running, err := lockRunning(ctx, tx, bun.SafeQuery("id IN (?)", bun.List(ids)), now)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,14 @@ import (
 var beatCases = []testCase{
 	{"a heartbeat renews the lease", func(e *env) {
 		info := e.claimed()
-		e.beat(1, t0.Add(lease-time.Second), leaseOf(info))
+		e.beat(t0.Add(lease-time.Second), leaseOf(info))
 		e.wantRescued(t0.Add(lease), 0)
 		e.wantState(info.ID, jobs.Running, "its node is alive")
 		e.wantRescued(t0.Add(2*lease-time.Second), 1)
 	}},
 	{"a lease that has run out is renewed if nobody came", func(e *env) {
 		info := e.claimed()
-		e.beat(1, t0.Add(2*lease), leaseOf(info))
+		e.beat(t0.Add(2*lease), leaseOf(info))
 		e.wantRescued(t0.Add(2*lease), 0)
 		e.wantState(info.ID, jobs.Running, "its node is back")
 	}},
@@ -44,7 +44,7 @@ var beatCases = []testCase{
 		}
 		stale := leaseOf(held[1])
 		stale.Epoch = 9
-		lost := e.beat(1, t0, leaseOf(held[0]), stale, leaseOf(held[2]))
+		lost := e.beat(t0, leaseOf(held[0]), stale, leaseOf(held[2]))
 		slices.Sort(lost)
 		want := []jobs.ID{held[0].ID, held[1].ID}
 		slices.Sort(want)
@@ -54,11 +54,11 @@ var beatCases = []testCase{
 	}},
 	{"jobs whose claim got lost on the way become ready after a lease", func(e *env) {
 		info := e.claimed()
-		if lost := e.beat(1, t0.Add(lease)); len(lost) != 0 {
+		if lost := e.beat(t0.Add(lease)); len(lost) != 0 {
 			e.Errorf("Beat = %v, want nothing lost", lost)
 		}
 		e.wantState(info.ID, jobs.Running, "the answer to the claim may still be on its way")
-		e.beat(1, t0.Add(lease+time.Microsecond))
+		e.beat(t0.Add(lease + time.Microsecond))
 		got := e.wantState(info.ID, jobs.Ready, "the node does not know of it")
 		if got.Attempt != 0 || len(got.Attempts) != 0 {
 			e.Errorf("attempt %d with %d failures, want an attempt that does not count", got.Attempt, len(got.Attempts))
@@ -67,15 +67,16 @@ var beatCases = []testCase{
 	{"long jobs that the node holds stay with it", func(e *env) {
 		info := e.claimed()
 		for i := range 5 {
-			e.beat(1, t0.Add(time.Duration(i)*lease), leaseOf(info))
+			e.beat(t0.Add(time.Duration(i)*lease), leaseOf(info))
 		}
 		e.wantState(info.ID, jobs.Running, "its node holds it")
 	}},
 }
 
-func (e *env) beat(node jobs.NodeID, now time.Time, held ...jobs.Lease) []jobs.ID {
+// beat sends a heartbeat of node 1.
+func (e *env) beat(now time.Time, held ...jobs.Lease) []jobs.ID {
 	e.Helper()
-	lost, err := e.Beat(e.ctx, node, lease, held, now)
+	lost, err := e.Beat(e.ctx, 1, lease, held, now)
 	if err != nil {
 		e.Fatalf("Beat = %v", err)
 	}
@@ -195,7 +196,7 @@ var clockCases = []testCase{
 		}
 		e.wantPromoted(10, now, 0)
 		e.wantRescued(now, 0)
-		e.beat(1, now, leaseOf(got[0]))
+		e.beat(now, leaseOf(got[0]))
 		if err := e.settle(jobs.Outcome{Lease: leaseOf(got[0]), State: jobs.Retryable, Error: "boom", Delay: time.Hour}, now); err != nil {
 			e.Fatalf("Settle = %v", err)
 		}

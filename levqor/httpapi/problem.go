@@ -91,8 +91,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		problem.Errors = fieldErrors(err)
 		problem.Detail = detail(err, problem.Errors)
 	}
-	var scope *scopeError
-	if errors.As(err, &scope) {
+	if scope, ok := errors.AsType[*scopeError](err); ok {
 		problem.Code, problem.RequiredScope = client.ProblemCodeInsufficientScope, &scope.scope
 		problem.Type = "urn:levqor:problem:" + string(problem.Code)
 	}

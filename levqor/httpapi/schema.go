@@ -32,8 +32,7 @@ func checkSchema(schema *openapi3.Schema, value any, pointer string) error {
 // schemaErrors turns the validator's errors, whose texts may repeat what the
 // caller sent, into faults.
 func schemaErrors(err error, pointer string) []error {
-	var multi openapi3.MultiError
-	if errors.As(err, &multi) {
+	if multi, ok := errors.AsType[openapi3.MultiError](err); ok {
 		var all []error
 		for _, e := range multi {
 			all = append(all, schemaErrors(e, pointer)...)
@@ -144,8 +143,7 @@ func parameterErrors(err error) []error {
 	if errors.Is(req.Err, openapi3filter.ErrInvalidRequired) {
 		return []error{fault.Invalid(field, "required", "must be given")}
 	}
-	var broken *openapi3.SchemaError
-	if errors.As(req.Err, &broken) {
+	if broken, ok := errors.AsType[*openapi3.SchemaError](req.Err); ok {
 		code, detail := describe(broken)
 		return []error{fault.Invalid(field, code, detail)}
 	}

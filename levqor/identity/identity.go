@@ -12,7 +12,7 @@ package identity
 
 import "slices"
 
-// AllScopes, as a scope of a key, stands for every scope.
+// AllScopes is the scope that stands for every scope.
 const AllScopes = "*"
 
 // OwnerTenant is the tenant of the owner's key.

@@ -100,8 +100,8 @@ var keyCases = map[string]func(*env){
 		if _, err := e.Keys.InsertKey(e.ctx, k, t0); err != nil {
 			e.Fatal(err)
 		}
-		e.wantCurrent("key_1", t0.Add(time.Hour-time.Microsecond), true)
-		e.wantCurrent("key_1", t0.Add(time.Hour), false)
+		e.wantCurrent(t0.Add(time.Hour-time.Microsecond), true)
+		e.wantCurrent(t0.Add(time.Hour), false)
 	},
 	"a revoked key is not current, and the first time counts": func(e *env) {
 		e.insertKey("key_1")
@@ -111,13 +111,13 @@ var keyCases = map[string]func(*env){
 				e.Errorf("RevokeKey = %v, %v; want %v", got.RevokedAt, err, t0)
 			}
 		}
-		e.wantCurrent("key_1", t0, false)
+		e.wantCurrent(t0, false)
 	},
 	"another tenant's key looks absent and is left alone": func(e *env) {
 		e.insertKey("key_1")
 		_, err := e.Keys.RevokeKey(e.ctx, "b", "key_1", t0)
 		e.wantErr(err, identity.ErrNotFound, "the key belongs to tenant a")
-		e.wantCurrent("key_1", t0, true)
+		e.wantCurrent(t0, true)
 	},
 	"one owner's key is stored, whoever tries at once": func(e *env) {
 		var winners atomic.Int32
@@ -147,9 +147,10 @@ func (e *env) insertKey(id string) {
 	}
 }
 
-func (e *env) wantCurrent(id string, now time.Time, want bool) {
+// wantCurrent looks at key_1.
+func (e *env) wantCurrent(now time.Time, want bool) {
 	e.Helper()
-	if _, current, err := e.Keys.FindKey(e.ctx, id, now); err != nil || current != want {
+	if _, current, err := e.Keys.FindKey(e.ctx, "key_1", now); err != nil || current != want {
 		e.Errorf("FindKey at %v = %v, %v; want current = %v", now, current, err, want)
 	}
 }
