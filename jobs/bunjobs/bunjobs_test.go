@@ -26,9 +26,25 @@ func open(tb testing.TB, url string) *bun.DB {
 }
 
 func TestStore(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
-		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return bunjobs.New(open(t, fresh(t))) })
+	t.Run("SQLite", func(t *testing.T) {
+		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return bunjobs.New(open(t, dbtest.SQLite(t))) })
 	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		jobstest.TestStore(t, func(t *testing.T) jobs.Store {
+			db := open(t, dbtest.Postgres(t))
+			return transactor{bunjobs.New(db), db}
+		})
+	})
+}
+
+// transactor is a store whose transactions run side by side.
+type transactor struct {
+	*bunjobs.Store
+	db *bun.DB
+}
+
+func (s transactor) InTx(ctx context.Context, fn func(tx jobs.Store) error) error {
+	return s.db.RunInTx(ctx, nil, func(_ context.Context, tx bun.Tx) error { return fn(bunjobs.New(tx)) })
 }
 
 type note struct {

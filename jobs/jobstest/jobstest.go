@@ -5,6 +5,9 @@
 //		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return mystore.New(t.TempDir()) })
 //	}
 //
+// A store whose transactions run side by side implements [Transactor] in the
+// test as well, and more cases run.
+//
 // It needs nothing but the standard library, and a broken store makes it fail,
 // not hang.
 package jobstest
@@ -19,6 +22,15 @@ import (
 
 	"github.com/levqor/sdk/jobs"
 )
+
+// Transactor is a store under test whose transactions run side by side, as those
+// of a database server do.
+type Transactor interface {
+	jobs.Store
+	// InTx runs fn with a store bound to a transaction, which is committed if fn
+	// returns nil. Meanwhile calls of the store itself must be possible.
+	InTx(ctx context.Context, fn func(tx jobs.Store) error) error
+}
 
 // TestStore runs every case, each as a subtest on a store of its own. Each call
 // of open must return an empty store that lives until its test ends.
@@ -41,6 +53,7 @@ func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
 		{"Rescue", rescueCases},
 		{"Clock", clockCases},
 		{"Errors", errorCases},
+		{"Transactor", transactorCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
