@@ -25,24 +25,24 @@ var reach = map[string][]string{
 	"client":                      {oapi},
 	"jobs":                        nil,
 	"jobs/bunjobs":                {bun},
-	"jobs/httpjobs":               {xnet},
+	"jobs/httpjobs":               nil,
 	"jobs/jobstest":               nil,
 	"levqor":                      nil,
 	"levqor/identity":             nil,
 	"levqor/levqortest":           nil,
 	"levqor/bunlevqor":            {bun, drivers},
-	"levqor/httpapi":              {oapi, validation, xnet},
+	"levqor/httpapi":              {oapi, validation},
 	"levqor/httpapi/internal/oas": {oapi},
 	"internal/archtest":           nil,
 	"internal/bundb":              {bun},
 	"internal/bunopen":            {bun, drivers},
 	"internal/dbtest":             {bun, drivers},
-	"internal/egress":             {xnet},
+	"internal/egress":             nil,
 	"internal/fault":              nil,
 	"examples/customstore":        nil,
 	"examples/jobsonly":           {bun, drivers},
 	"examples/quickstart":         {bun, drivers},
-	"examples/server":             {bun, drivers, oapi, validation, xnet},
+	"examples/server":             {bun, drivers, oapi, validation},
 }
 
 // What a technology brings along, as prefixes of import paths.
@@ -55,7 +55,6 @@ const (
 	validation = "github.com/getkin/kin-openapi github.com/go-openapi/ github.com/go-playground/ github.com/gabriel-vasile/mimetype " +
 		"github.com/leodido/go-urn github.com/oasdiff/ github.com/santhosh-tekuri/ github.com/perimeterx/ github.com/mohae/ github.com/josharian/ github.com/mailru/ " +
 		"github.com/woodsbury/ go.yaml.in/yaml gopkg.in/yaml golang.org/x/crypto golang.org/x/text golang.org/x/sys"
-	xnet = "golang.org/x/net golang.org/x/text"
 )
 
 // forbidden lists packages of this module and of the standard library that a
