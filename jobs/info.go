@@ -30,7 +30,7 @@ type Info struct {
 	MaxAttempts int
 	// Attempts lists the attempts that have failed, the oldest first.
 	Attempts []Attempt
-	// Timeout bounds one attempt; zero means no bound.
+	// Timeout bounds one attempt; [NoTimeout] means no bound.
 	Timeout time.Duration
 	// CreatedAt is when the job was stored.
 	CreatedAt time.Time

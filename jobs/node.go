@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/fault"
 )
 
 // run is one Run of a worker: a node of the store with the attempts it holds.
@@ -177,26 +179,7 @@ func (r *run) report(ctx context.Context, op string, err error) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	r.opts.Logger.ErrorContext(ctx, "jobs: store call failed", slog.String("op", op), slog.Any("error", err), slog.String("cause", cause(err)))
-}
-
-// cause returns the text of the innermost error, which stores hide from callers
-// and operators need.
-func cause(err error) string {
-	for {
-		switch e := err.(type) { //nolint:errorlint // walks the tree itself
-		case interface{ Unwrap() []error }:
-			all := e.Unwrap()
-			err = all[len(all)-1]
-		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err.Error()
-			}
-			err = e.Unwrap()
-		default:
-			return err.Error()
-		}
-	}
+	r.opts.Logger.ErrorContext(ctx, "jobs: store call failed", slog.String("op", op), slog.Any("error", err), slog.String("cause", fault.Cause(err)))
 }
 
 // persist calls fn until it succeeds or ctx ends, less and less often.

@@ -113,3 +113,25 @@ type opaque struct{ kind, cause error }
 
 func (e *opaque) Error() string   { return e.kind.Error() }
 func (e *opaque) Unwrap() []error { return []error{e.kind, e.cause} }
+
+// Cause returns the text of the innermost error, which [Opaque] hides from
+// callers and operators need in their log. Of joined errors it takes the last.
+func Cause(err error) string {
+	for {
+		inner := err
+		switch e := err.(type) { //nolint:errorlint // walks the tree itself
+		case interface{ Unwrap() []error }:
+			if all := e.Unwrap(); len(all) > 0 {
+				inner = all[len(all)-1]
+			}
+		case interface{ Unwrap() error }:
+			if next := e.Unwrap(); next != nil {
+				inner = next
+			}
+		}
+		if inner == err { //nolint:errorlint // the same value is the end of the walk
+			return err.Error()
+		}
+		err = inner
+	}
+}

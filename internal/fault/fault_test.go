@@ -55,3 +55,16 @@ func TestOpaquePrintsItsKindAlone(t *testing.T) {
 		t.Error("it does not unwrap to kind and cause")
 	}
 }
+
+func TestCauseIsTheInnermostText(t *testing.T) {
+	cause := errors.New("connection refused")
+	for _, err := range []error{
+		cause,
+		fmt.Errorf("x: %w", fault.Opaque(fault.ErrUnavailable, fmt.Errorf("dial: %w", cause))),
+		errors.Join(errors.New("first"), cause),
+	} {
+		if got := fault.Cause(err); got != "connection refused" {
+			t.Errorf("Cause(%v) = %q", err, got)
+		}
+	}
+}

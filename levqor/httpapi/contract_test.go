@@ -229,10 +229,10 @@ func FuzzHTTP(f *testing.F) {
 		raw := method + " " + target + " HTTP/1.1\r\nHost: levqor.test\r\n"
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://levqor.test", strings.NewReader(body))
 		if err != nil || strings.ContainsAny(raw[:len(method)+1+len(target)], "\r\n") {
-			t.Skip("net/http refuses the request line")
+			return // net/http refuses the request line
 		}
 		if r.URL, err = r.URL.Parse(target); err != nil {
-			t.Skip("net/http refuses the target")
+			return // net/http refuses the target
 		}
 		r.RequestURI = target
 		r.Header.Set("Content-Type", "application/json")

@@ -81,7 +81,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	rule := ruleFor(err)
 	if rule.status >= http.StatusInternalServerError {
 		s.opts.Logger.ErrorContext(r.Context(), "httpapi: request failed", slog.String("request_id", requestID(r.Context())),
-			slog.Int("status", rule.status), slog.Any("error", err), slog.Any("cause", innermost(err)))
+			slog.Int("status", rule.status), slog.Any("error", err), slog.String("cause", fault.Cause(err)))
 	}
 	problem := client.Problem{
 		Type: "urn:levqor:problem:" + string(rule.code), Title: rule.title, Status: rule.status, Code: rule.code,
@@ -151,23 +151,4 @@ func detail(err error, fields []client.FieldError) *string {
 		text = all[0].Detail
 	}
 	return &text
-}
-
-// innermost returns the text of the error at the bottom, which stores hide from
-// callers and operators need.
-func innermost(err error) string {
-	for {
-		switch e := err.(type) { //nolint:errorlint // walks the tree itself
-		case interface{ Unwrap() []error }:
-			all := e.Unwrap()
-			err = all[len(all)-1]
-		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err.Error()
-			}
-			err = e.Unwrap()
-		default:
-			return err.Error()
-		}
-	}
 }

@@ -1,0 +1,196 @@
+package bundb_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/internal/dbtest"
+	"github.com/levqor/sdk/internal/fault"
+)
+
+func each(t *testing.T, fn func(t *testing.T, db *bun.DB)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) { fn(t, dbtest.Open(t, fresh(t))) })
+}
+
+func TestTimesComeBackAsTheyWent(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		for _, want := range []time.Time{
+			{},
+			time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC), time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC),
+			time.Date(2031, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600)),
+		} {
+			var got bundb.Time
+			if err := db.NewRaw("SELECT ? AS t", bundb.Time{Time: want}).Scan(t.Context(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if !got.Equal(want) || got.Location() != time.UTC {
+				t.Errorf("%v came back as %v", want, got.Time)
+			}
+		}
+	})
+}
+
+func TestNowIsTheDatabasesClockUnlessGiven(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		given := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
+		var now, later, fixed bundb.Time
+		err := db.NewRaw("SELECT ?, ?, ?", bundb.Now(db, time.Time{}), bundb.After(db, time.Time{}, time.Hour), bundb.After(db, given, -time.Second)).
+			Scan(t.Context(), &now, &later, &fixed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(now.Time).Abs(); d > time.Minute {
+			t.Errorf("the database's clock is %v off", d)
+		}
+		if d := later.Sub(now.Time); d != time.Hour {
+			t.Errorf("an hour later is %v later", d)
+		}
+		if !fixed.Equal(given.Add(-time.Second)) {
+			t.Errorf("a second before the given instant is %v", fixed.Time)
+		}
+	})
+}
+
+type pgError string
+
+func (e pgError) Error() string    { return "secret detail" }
+func (e pgError) SQLState() string { return string(e) }
+
+type liteError int
+
+func (e liteError) Error() string { return "secret detail" }
+func (e liteError) Code() int     { return int(e) }
+
+func TestErrShowsTheKindAlone(t *testing.T) {
+	tests := map[string]struct{ err, want error }{
+		"no row":                      {sql.ErrNoRows, fault.ErrNotFound},
+		"a unique key, PostgreSQL":    {pgError("23505"), fault.ErrConflict},
+		"a check, PostgreSQL":         {pgError("23514"), fault.ErrInvalid},
+		"bad text, PostgreSQL":        {pgError("22021"), fault.ErrInvalid},
+		"a shutdown, PostgreSQL":      {pgError("57P01"), fault.ErrUnavailable},
+		"no connection, PostgreSQL":   {pgError("08006"), fault.ErrUnavailable},
+		"a deadlock, PostgreSQL":      {pgError("40P01"), fault.ErrUnavailable},
+		"a unique key, SQLite":        {liteError(2067), fault.ErrConflict},
+		"a primary key, SQLite":       {liteError(1555), fault.ErrConflict},
+		"a check, SQLite":             {liteError(275), fault.ErrInvalid},
+		"busy, SQLite":                {liteError(5), fault.ErrUnavailable},
+		"a full disk, SQLite":         {liteError(13), fault.ErrUnavailable},
+		"a broken connection":         {driver.ErrBadConn, fault.ErrUnavailable},
+		"a context that was canceled": {fmt.Errorf("driver: %w", context.Canceled), context.Canceled},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := bundb.Err(tt.err)
+			if !errors.Is(got, tt.want) || got.Error() != tt.want.Error() || !errors.Is(got, tt.err) {
+				t.Errorf("Err(%v) = %q, want %q that unwraps to both", tt.err, got, tt.want)
+			}
+		})
+	}
+	if got := bundb.Err(pgError("42P01")); got.Error() != "database error" || errors.Is(got, fault.ErrUnavailable) {
+		t.Errorf("Err of a bug = %v", got)
+	}
+	if bundb.Err(nil) != nil {
+		t.Error("no error became one")
+	}
+	known := fmt.Errorf("x: %w", fault.ErrConflict)
+	if got := bundb.Err(known); got != known { //nolint:errorlint // the same value is the point
+		t.Errorf("Err(%v) = %v, want it as it is", known, got)
+	}
+}
+
+func TestInTxRunsAgainWhatAnotherTransactionPrevented(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		for err, want := range map[error]int{pgError("40001"): 5, pgError("40P01"): 5, liteError(5): 5, pgError("23505"): 1} {
+			runs := 0
+			got := bundb.InTx(t.Context(), db, func(context.Context, bun.Tx) error { runs++; return err })
+			if !errors.Is(got, err) || runs != want {
+				t.Errorf("%v: %v after %d runs, want %d", err, got, runs, want)
+			}
+		}
+	})
+}
+
+// files returns migrations of both dialects.
+func files(sql ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for i, text := range sql {
+		for _, dir := range []string{"postgres", "sqlite"} {
+			fsys[fmt.Sprintf("%s/%04d_step.tx.up.sql", dir, i+1)] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	return fsys
+}
+
+const (
+	first  = "CREATE TABLE a (x integer); CREATE TABLE b (x text DEFAULT 'it''s ?');"
+	second = "CREATE TABLE c (x integer)"
+)
+
+func TestMigrateAppliesWhatIsMissing(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		old := bundb.Migrations{Room: "test", Files: files(first)}
+		current := bundb.Migrations{Room: "test", Files: files(first, second)}
+		for _, m := range []bundb.Migrations{old, current, current, old} { // the last is an older program on a newer schema
+			if err := m.Migrate(t.Context(), db); err != nil {
+				t.Fatalf("Migrate = %v", err)
+			}
+			if err := m.Check(t.Context(), db); err != nil {
+				t.Errorf("Check = %v", err)
+			}
+		}
+		if _, err := db.ExecContext(t.Context(), "INSERT INTO c (x) VALUES (1)"); err != nil {
+			t.Errorf("the second step is missing: %v", err)
+		}
+		newer := bundb.Migrations{Room: "test", Files: files(first, second, "SELECT 1")}
+		if err := newer.Check(t.Context(), db); !errors.Is(err, fault.ErrUnavailable) {
+			t.Errorf("Check before a step = %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestAStepThatFailsLeavesNothing(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		bad := bundb.Migrations{Room: "test", Files: files(first, "CREATE TABLE c (x integer); CREATE TABLE a (x integer)")}
+		if err := bad.Migrate(t.Context(), db); err == nil {
+			t.Fatal("Migrate = nil, want the error of the second step")
+		}
+		good := bundb.Migrations{Room: "test", Files: files(first, second)}
+		if err := good.Migrate(t.Context(), db); err != nil {
+			t.Errorf("Migrate after a failure = %v, want a clean start", err)
+		}
+	})
+}
+
+func TestRoomsCountIndependently(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		for room, sql := range map[string]string{"one": first, "two": second} {
+			if err := (bundb.Migrations{Room: room, Files: files(sql)}).Migrate(t.Context(), db); err != nil {
+				t.Errorf("Migrate of %s = %v", room, err)
+			}
+		}
+		if _, err := db.ExecContext(t.Context(), "INSERT INTO c (x) SELECT x FROM a"); err != nil {
+			t.Errorf("a room's step was taken for another's: %v", err)
+		}
+	})
+}
+
+func TestMigrationsWithoutFilesOrNumbersAreRefused(t *testing.T) {
+	db := dbtest.Open(t, dbtest.SQLite(t))
+	for name, fsys := range map[string]fstest.MapFS{
+		"no files": {}, "no number": {"sqlite/x_y.tx.up.sql": &fstest.MapFile{Data: []byte("SELECT 1")}},
+	} {
+		if err := (bundb.Migrations{Room: "test", Files: fsys}).Migrate(t.Context(), db); err == nil {
+			t.Errorf("%s: Migrate = nil", name)
+		}
+	}
+}
