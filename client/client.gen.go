@@ -271,7 +271,8 @@ type NewJob struct {
 	// Priority The order within the queue, 1 first. The kind's own by default.
 	Priority *int `json:"priority,omitempty"`
 
-	// Queue Where the job waits. The kind's own by default.
+	// Queue Where the job waits. The kind's own by default. A job in a queue that no
+	// worker serves waits until one does.
 	Queue *string `json:"queue,omitempty"`
 
 	// RunAt The earliest time to run. Excludes delay_seconds.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -21,6 +22,14 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
+}
+
+// usage prints the settings, for whoever passes an argument.
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "The service takes no arguments. Environment variables configure it:")
+	for _, v := range variables {
+		fmt.Fprintf(w, "  %-32s %s (default %q)\n", v.name, v.what, v.fallback)
+	}
 }
 
 type config struct {
