@@ -116,6 +116,7 @@ func (a *App) Run(ctx context.Context) error {
 	}()
 	err := a.work(ctx)
 	<-tidied
+	a.phase.Store(draining) // the function above may still be on its way
 	return err
 }
 
