@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -55,9 +54,6 @@ func checkTimeout(field string, d time.Duration) error {
 	}
 	return nil
 }
-
-// joinInvalid joins what is not nil, so a caller sees every wrong field at once.
-func joinInvalid(errs ...error) error { return errors.Join(errs...) }
 
 // pointer turns the dotted path of encoding/json into a JSON pointer.
 func pointer(path string) string {

@@ -206,7 +206,7 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 			errs = append(errs, invalid("/state", "unknown_state", "is not a job state"))
 		}
 	}
-	if err := joinInvalid(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("jobs: list: %w", err)
 	}
 	infos, err := q.store.List(ctx, query)
@@ -277,7 +277,7 @@ func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
 	}}}
-	if err := joinInvalid(q.checkOptions(p, opts), under("/args", q.registry.validate(args))); err != nil {
+	if err := errors.Join(q.checkOptions(p, opts), under("/args", q.registry.validate(args))); err != nil {
 		return pending{}, err
 	}
 	return p, nil
@@ -304,7 +304,7 @@ func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
 	if y := opts.RunAt.Year(); !opts.RunAt.IsZero() && (y < 1970 || y > 9999) {
 		errs = append(errs, invalid("/run_at", "out_of_range", "must lie between the years 1970 and 9999"))
 	}
-	return joinInvalid(errs...)
+	return errors.Join(errs...)
 }
 
 // insert gives each job an ID and stores them. IDs that are taken are replaced;

@@ -202,7 +202,7 @@ func (o *KindOptions) setDefaults() {
 }
 
 func (o *KindOptions) validate(kind string) error {
-	return joinInvalid(
+	return errors.Join(
 		checkName("/kind", kind),
 		checkName("/queue", o.Queue),
 		checkRange("/priority", o.Priority, 9),

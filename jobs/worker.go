@@ -65,7 +65,7 @@ func (o *WorkerOptions) validate() error {
 	if o.Lease < 4*o.Heartbeat {
 		errs = append(errs, invalid("/lease", "too_small", "must be at least four times the heartbeat"))
 	}
-	return joinInvalid(errs...)
+	return errors.Join(errs...)
 }
 
 // Worker runs the jobs of a store. One per process and store is enough.

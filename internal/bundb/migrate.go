@@ -2,6 +2,7 @@ package bundb
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"io/fs"
 	"path"
@@ -24,6 +25,15 @@ type Migrations struct {
 	// the same numbers in both. A file may hold several statements. Files are
 	// frozen once released.
 	Files fs.FS
+}
+
+// Sub returns the folder "migrations" of a room's embedded files.
+func Sub(files embed.FS) fs.FS {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the name is a valid path
+	}
+	return sub
 }
 
 type migration struct {

@@ -42,13 +42,7 @@ var files embed.FS
 
 // Migrations returns the schema as files, postgres/NNNN_name.tx.up.sql and
 // sqlite/NNNN_name.tx.up.sql, for teams that apply them with a tool of their own.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the path is a constant
-	}
-	return sub
-}
+func Migrations() fs.FS { return bundb.Sub(files) }
 
 func migrations() bundb.Migrations { return bundb.Migrations{Room: "jobs", Files: Migrations()} }
 

@@ -28,13 +28,7 @@ var files embed.FS
 // Migrations returns the schema of this package's own tables as files,
 // postgres/NNNN_name.tx.up.sql and sqlite/NNNN_name.tx.up.sql, for teams that
 // apply them with a tool of their own. Each domain's bun package has its own.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the path is a constant
-	}
-	return sub
-}
+func Migrations() fs.FS { return bundb.Sub(files) }
 
 func migrations() bundb.Migrations { return bundb.Migrations{Room: "levqor", Files: Migrations()} }
 
