@@ -1,12 +1,12 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +17,10 @@ var (
 	errTimeout = errors.New("the attempt took longer than its timeout")
 	errDrain   = errors.New("the worker is shutting down")
 )
+
+// errPanic is the failure of an attempt whose code panicked. What it panicked
+// with is for the operator's log.
+var errPanic = errors.New("the handler panicked")
 
 // attempt is one run of a handler.
 type attempt struct {
@@ -54,13 +58,12 @@ func (r *run) execute(a *attempt) {
 		time.AfterFunc(r.opts.Grace, func() { r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) })
 	})
 
-	var result any
+	var result []byte
 	err := errors.New("the handler ended its goroutine")
 	defer func() {
 		if p := recover(); p != nil {
-			err = errors.New("the handler panicked")
-			r.opts.Logger.ErrorContext(ctx, "jobs: the handler panicked", slog.String("job", a.info.ID.String()),
-				slog.String("kind", a.info.Kind), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = errPanic
+			r.logPanic(a, p)
 		}
 		unwatch()
 		r.finish(a, result, err)
@@ -70,7 +73,7 @@ func (r *run) execute(a *attempt) {
 
 // finish takes the end of an attempt, the first one if there are two, and frees
 // its place.
-func (r *run) finish(a *attempt, result any, err error) {
+func (r *run) finish(a *attempt, result []byte, err error) {
 	a.once.Do(func() {
 		defer r.handlers.Done()
 		defer a.exit()
@@ -90,39 +93,44 @@ func (r *run) finish(a *attempt, result any, err error) {
 }
 
 // outcome decides what becomes of the job.
-func (r *run) outcome(a *attempt, result any, err, why error) Outcome {
-	out := Outcome{Lease: a.lease(), State: Completed}
+func (r *run) outcome(a *attempt, result []byte, err, why error) Outcome {
 	if err != nil && errors.Is(why, errDrain) {
-		out.State = Ready
-		return out
+		return Outcome{Lease: a.lease(), State: Ready}
 	}
 	if err == nil && a.settled.Load() {
 		// If the transaction was committed, the store answers that the lease is
 		// lost, as it should; else the handler was wrong to report success.
 		err = errors.New("the job was completed in a transaction that was not committed")
 	}
-	if err == nil {
-		out.Result, err = encodeResult(result)
-	}
 	if err != nil {
-		out.State, out.Delay = judge(err, a.info, a.kind.Options.Backoff)
-		out.Error = errorText(err)
+		return r.failure(a, err)
 	}
+	return Outcome{Lease: a.lease(), State: Completed, Result: result}
+}
+
+// failure decides what becomes of a job whose attempt failed. The kind's Backoff
+// and the methods of the error are the program's own code and may panic.
+func (r *run) failure(a *attempt, err error) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.logPanic(a, p)
+			out = Outcome{Lease: a.lease(), Error: errPanic.Error()}
+			out.State, out.Delay = judge(errPanic, a.info, Backoff)
+		}
+	}()
+	out = Outcome{Lease: a.lease(), Error: errorText(err)}
+	out.State, out.Delay = judge(err, a.info, a.kind.Options.Backoff)
 	return out
 }
 
-// errorText bounds an error's text and makes it storable everywhere.
+func (r *run) logPanic(a *attempt, p any) {
+	r.opts.Logger.ErrorContext(a.ctx, "jobs: the handler panicked", slog.String("job", a.info.ID.String()),
+		slog.String("kind", a.info.Kind), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+}
+
+// errorText returns the text of an error as it is stored.
 func errorText(err error) string {
-	const limit = 4 << 10
-	text := err.Error()
-	if len(text) > limit {
-		text = text[:limit]
-	}
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-	if text == "" {
-		return "error without text"
-	}
-	return text
+	return cmp.Or(storable(err.Error(), 4<<10), "error without text")
 }
 
 // drain waits for the running handlers, then ends their contexts, then waits for

@@ -8,9 +8,10 @@ import (
 )
 
 // Await waits until a job of the queue's tenant is over and returns its result.
-// It returns ErrDiscarded with the text of the last error, ErrCancelled,
-// ErrNotFound, or the error of ctx. It polls the store, at first every 5 ms and
-// then less often, up to every 500 ms.
+// It returns ErrDiscarded with the text of the last error, ErrCancelled, an
+// ErrInvalid for a result that is no R, the error of ctx, or what [Queue.Get]
+// returns. It polls the store, at first every 5 ms and then less often, up to
+// every 500 ms.
 func Await[R any](ctx context.Context, q *Queue, id ID) (R, error) {
 	var result R
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {

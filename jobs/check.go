@@ -55,10 +55,13 @@ func checkTimeout(field string, d time.Duration) error {
 	return nil
 }
 
+// pointerEscaper writes a name as an element of a JSON pointer; see RFC 6901.
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+
 // pointer turns the dotted path of encoding/json into a JSON pointer.
 func pointer(path string) string {
 	if path == "" {
 		return ""
 	}
-	return "/" + strings.ReplaceAll(path, ".", "/")
+	return "/" + strings.ReplaceAll(pointerEscaper.Replace(path), ".", "/")
 }

@@ -66,7 +66,8 @@ func digit(c byte) uint64 {
 }
 
 // ids makes IDs that never repeat within a process and grow even when its clock
-// steps back. Each millisecond starts at a random place, so two processes rarely
+// steps back. A clock outside the years of an ID counts as the first or the last
+// of their milliseconds. Each millisecond starts at a random place, so two processes rarely
 // meet; where they do, the store reports the ID as taken and the queue asks for
 // another.
 type ids struct {
@@ -77,10 +78,11 @@ type ids struct {
 func (s *ids) next(now time.Time) ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := (now.UnixMilli()-idEpoch)<<idSeqBits | rand.Int64N(idMaxStart)
-	if first>>idSeqBits <= s.last>>idSeqBits {
-		first = s.last + 1
+	ms := min(max(now.UnixMilli()-idEpoch, 1), 1<<(63-idSeqBits)-1)
+	if ms <= s.last>>idSeqBits {
+		s.last++
+	} else {
+		s.last = ms<<idSeqBits | rand.Int64N(idMaxStart)
 	}
-	s.last = first
-	return ID(first)
+	return ID(s.last)
 }

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 )
 
@@ -18,17 +17,22 @@ type Job[A Args] struct {
 	settled func()
 }
 
+// maxNote bounds the note of a [Progress], in bytes.
+const maxNote = 256
+
 // Report stores how far the job has come, for callers that watch it. Each call
 // is one write. It returns ErrInvalid for a fraction outside 0 to 1 or a note
 // over 256 bytes, and ErrLeaseLost if the job is no longer this attempt's; the
-// handler should then stop.
+// handler should then stop. What is no character in the note is replaced by
+// U+FFFD.
 func (j *Job[A]) Report(ctx context.Context, p Progress) error {
 	if !(p.Fraction >= 0 && p.Fraction <= 1) { // refuses NaN too
 		return fmt.Errorf("jobs: report %s: %w", j.ID, invalid("/fraction", "out_of_range", "must be between 0 and 1"))
 	}
-	if len(p.Note) > 256 {
-		return fmt.Errorf("jobs: report %s: %w", j.ID, invalid("/note", "too_long", "must be at most 256 bytes"))
+	if len(p.Note) > maxNote {
+		return fmt.Errorf("jobs: report %s: %w", j.ID, invalid("/note", "too_long", fmt.Sprintf("must be at most %d bytes", maxNote)))
 	}
+	p.Note = storable(p.Note, maxNote)
 	if err := j.worker.store.SaveProgress(ctx, j.lease(), p); err != nil {
 		return fmt.Errorf("jobs: report %s: %w", j.ID, err)
 	}
@@ -66,7 +70,7 @@ func encodeResult(v any) ([]byte, error) {
 	if v == nil || v == struct{}{} {
 		return nil, nil
 	}
-	raw, err := json.Marshal(v)
+	raw, err := marshal(v)
 	if err != nil {
 		return nil, Permanent(fmt.Errorf("result cannot be written as JSON: %w", err))
 	}

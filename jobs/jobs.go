@@ -51,6 +51,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -182,11 +183,11 @@ func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts 
 	if err != nil {
 		return Info{}, err
 	}
-	decoded, err := k.check(q.registry, args)
+	decoded, err := k.decode(args)
 	if err != nil {
 		return Info{}, fmt.Errorf("jobs: enqueue: %w", fault.Under("/args", err))
 	}
-	return q.Enqueue(ctx, decoded.(Args), opts) //nolint:forcetypeassert // check decodes into the kind's Args
+	return q.Enqueue(ctx, decoded, opts)
 }
 
 // Get returns a job. It returns ErrNotFound if the tenant has none with that ID.
@@ -258,7 +259,7 @@ type pending struct {
 }
 
 func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
-	if args == nil {
+	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return pending{}, invalid("/args", "required", "must not be nil")
 	}
 	if opts == nil {
@@ -322,6 +323,7 @@ func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
 			return nil, err
 		}
 		if len(taken) == 0 {
+			q.wake(batch)
 			return inserted(batch), nil
 		}
 		for _, i := range taken {
@@ -331,6 +333,19 @@ func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
 		}
 	}
 	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
+}
+
+// wake tells the workers of this process about the jobs that are ready. If the
+// store is bound to a transaction, they look too early and find the jobs at their
+// next look.
+func (q *Queue) wake(batch []Insertion) {
+	last := ""
+	for i := range batch {
+		if in := &batch[i]; in.State == Ready && in.Queue != last {
+			last = in.Queue
+			q.registry.wakes.wake(last)
+		}
+	}
 }
 
 func inserted(batch []Insertion) []Info {
@@ -350,7 +365,7 @@ func (q *Queue) stamp(in *Insertion, p pending) error {
 	if err != nil {
 		return fault.Under("/args", err)
 	}
-	if len(raw) == 0 || raw[0] != '{' {
+	if !isObject(raw) {
 		return invalid("/args", "wrong_type", "must be a JSON object")
 	}
 	if len(raw) > q.opts.MaxArgs {

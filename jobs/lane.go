@@ -47,9 +47,11 @@ func (l *lane) wait(ctx context.Context, want int, d time.Duration) {
 // fetch fills the lane until ctx ends. Handlers run under base, which outlives
 // ctx.
 func (r *run) fetch(ctx, base context.Context, l *lane) {
+	woken, stop := r.registry.wakes.listen(l.queue)
+	defer stop()
 	for ctx.Err() == nil {
 		free := l.free()
-		jobs, err := r.store.Claim(ctx, Claim{Node: r.nodeID(), Queue: l.queue, Kinds: r.kinds, Limit: free}, r.now())
+		jobs, err := r.claim(ctx, l.queue, free)
 		r.report(ctx, "claim", err)
 		for _, info := range jobs {
 			l.enter()
@@ -61,6 +63,23 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 			l.wait(ctx, max(1, cap(l.taken)/4), r.opts.Poll)
 			continue
 		}
-		sleep(ctx, jitter(r.opts.Poll))
+		rest(ctx, jitter(r.opts.Poll), woken)
 	}
+}
+
+// rest waits until d has passed, ctx has ended or jobs have come.
+func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-woken:
+	case <-t.C:
+	}
+}
+
+func (r *run) claim(ctx context.Context, queue string, limit int) ([]Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return r.store.Claim(ctx, Claim{Node: r.nodeID(), Queue: queue, Kinds: r.kinds, Limit: limit}, r.now())
 }

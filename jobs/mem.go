@@ -10,7 +10,9 @@ import (
 )
 
 // MemStore is a [Store] in memory: for tests, and for programs whose jobs may
-// vanish with the process. The zero value is not usable; see [NewMemStore].
+// vanish with the process. It keeps every job, also those that are over, and
+// looks at all of them for a claim, so it is for thousands of jobs and not for
+// millions. The zero value is not usable; see [NewMemStore].
 type MemStore struct {
 	*memState
 	// inTx says that the caller of Atomically holds the lock.
@@ -37,13 +39,17 @@ func NewMemStore() *MemStore {
 }
 
 // Atomically calls fn with a store whose changes to jobs happen together: all
-// of them if fn returns nil, else none. Other callers wait. It stands for the
-// transaction of a database.
+// of them if fn returns nil, else none. It stands for the transaction of a
+// database: other callers wait, so fn must use tx alone, and tx ends with it.
+// Within tx, Atomically stands for a savepoint.
 func (s *MemStore) Atomically(fn func(tx *MemStore) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.lock()()
 	before := map[ID]*memJob{}
+	outer := s.undo
 	s.undo = func(id ID) {
+		if outer != nil {
+			outer(id)
+		}
 		if _, seen := before[id]; seen {
 			return
 		}
@@ -52,22 +58,34 @@ func (s *MemStore) Atomically(fn func(tx *MemStore) error) error {
 			before[id] = &job
 		}
 	}
-	defer func() { s.undo = nil }()
-	if err := fn(&MemStore{memState: s.memState, inTx: true}); err != nil {
-		for id, job := range before {
-			if job == nil {
-				delete(s.jobs, id)
-			} else {
-				s.jobs[id] = *job
-			}
+	kept := false // stays false if fn panics
+	defer func() {
+		s.undo = outer
+		if !kept {
+			s.restore(before)
 		}
-		return err
+	}()
+	err := fn(&MemStore{memState: s.memState, inTx: true})
+	kept = err == nil
+	return err
+}
+
+// restore puts jobs back; those that are nil had not been there.
+func (s *MemStore) restore(before map[ID]*memJob) {
+	for id, job := range before {
+		if job == nil {
+			delete(s.jobs, id)
+		} else {
+			s.jobs[id] = *job
+		}
 	}
-	return nil
 }
 
 // Insert implements [QueueStore].
-func (s *MemStore) Insert(_ context.Context, jobs []Insertion, now time.Time) ([]int, error) {
+func (s *MemStore) Insert(ctx context.Context, jobs []Insertion, now time.Time) ([]int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	now = instant(now)
 	var taken []int
@@ -92,20 +110,26 @@ func (s *MemStore) Insert(_ context.Context, jobs []Insertion, now time.Time) ([
 		if job.RunAt.After(now) {
 			job.State = Scheduled
 		}
-		s.put(memJob{Info: *job})
+		s.put(memJob{Info: job.clone()})
 	}
 	return nil, nil
 }
 
 // Get implements [QueueStore].
-func (s *MemStore) Get(_ context.Context, tenant string, id ID) (Info, error) {
+func (s *MemStore) Get(ctx context.Context, tenant string, id ID) (Info, error) {
+	if err := ctx.Err(); err != nil {
+		return Info{}, err
+	}
 	defer s.lock()()
 	job, err := s.find(tenant, id)
-	return job.Info, err
+	return job.clone(), err
 }
 
 // List implements [QueueStore].
-func (s *MemStore) List(_ context.Context, q ListQuery) ([]Info, error) {
+func (s *MemStore) List(ctx context.Context, q ListQuery) ([]Info, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	var page []Info
 	for _, job := range s.jobs {
@@ -114,7 +138,11 @@ func (s *MemStore) List(_ context.Context, q ListQuery) ([]Info, error) {
 		}
 	}
 	slices.SortFunc(page, func(a, b Info) int { return cmp.Compare(b.ID, a.ID) })
-	return page[:min(len(page), q.Limit)], nil
+	page = page[:min(len(page), q.Limit)]
+	for i := range page {
+		page[i] = page[i].clone()
+	}
+	return page, nil
 }
 
 func (q ListQuery) matches(job Info) bool {
@@ -126,16 +154,19 @@ func (q ListQuery) matches(job Info) bool {
 }
 
 // Cancel implements [QueueStore].
-func (s *MemStore) Cancel(_ context.Context, tenant string, id ID, now time.Time) (Info, error) {
-	return s.change(tenant, id, now, Info.AfterCancel)
+func (s *MemStore) Cancel(ctx context.Context, tenant string, id ID, now time.Time) (Info, error) {
+	return s.change(ctx, tenant, id, now, Info.AfterCancel)
 }
 
 // Retry implements [QueueStore].
-func (s *MemStore) Retry(_ context.Context, tenant string, id ID, now time.Time) (Info, error) {
-	return s.change(tenant, id, now, Info.AfterRetry)
+func (s *MemStore) Retry(ctx context.Context, tenant string, id ID, now time.Time) (Info, error) {
+	return s.change(ctx, tenant, id, now, Info.AfterRetry)
 }
 
-func (s *MemStore) change(tenant string, id ID, now time.Time, transition func(Info, time.Time) (Info, error)) (Info, error) {
+func (s *MemStore) change(ctx context.Context, tenant string, id ID, now time.Time, transition func(Info, time.Time) (Info, error)) (Info, error) {
+	if err := ctx.Err(); err != nil {
+		return Info{}, err
+	}
 	defer s.lock()()
 	job, err := s.find(tenant, id)
 	if err != nil {
@@ -146,7 +177,7 @@ func (s *MemStore) change(tenant string, id ID, now time.Time, transition func(I
 		return Info{}, err
 	}
 	s.put(memJob{Info: after})
-	return after, nil
+	return after.clone(), nil
 }
 
 // lock returns what undoes it, and nothing to do within Atomically.
@@ -171,6 +202,12 @@ func (s *MemStore) put(job memJob) {
 		s.undo(job.ID)
 	}
 	s.jobs[job.ID] = job
+}
+
+// clone returns a job that shares no memory with j.
+func (j Info) clone() Info {
+	j.Args, j.Result, j.Attempts = slices.Clone(j.Args), slices.Clone(j.Result), slices.Clone(j.Attempts)
+	return j
 }
 
 // where returns the jobs that match, in the order of priority, RunAt and ID.

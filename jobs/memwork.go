@@ -12,7 +12,10 @@ func byTurn(a, b memJob) int {
 }
 
 // Join implements [WorkerStore].
-func (s *MemStore) Join(_ context.Context, node Node, lease time.Duration, now time.Time) error {
+func (s *MemStore) Join(ctx context.Context, node Node, lease time.Duration, now time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	defer s.lock()()
 	if _, joined := s.nodes[node.ID]; joined {
 		return ErrConflict
@@ -22,7 +25,10 @@ func (s *MemStore) Join(_ context.Context, node Node, lease time.Duration, now t
 }
 
 // Beat implements [WorkerStore].
-func (s *MemStore) Beat(_ context.Context, node NodeID, lease time.Duration, held []Lease, now time.Time) ([]ID, error) {
+func (s *MemStore) Beat(ctx context.Context, node NodeID, lease time.Duration, held []Lease, now time.Time) ([]ID, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	if _, ok := s.nodes[node]; !ok {
 		return nil, ErrLeaseLost
@@ -46,7 +52,10 @@ func (s *MemStore) Beat(_ context.Context, node NodeID, lease time.Duration, hel
 }
 
 // Leave implements [WorkerStore].
-func (s *MemStore) Leave(_ context.Context, node NodeID, _ time.Time) error {
+func (s *MemStore) Leave(ctx context.Context, node NodeID, _ time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	defer s.lock()()
 	delete(s.nodes, node)
 	for _, job := range s.where(func(j memJob) bool { return j.State == Running && j.node == node }) {
@@ -56,7 +65,10 @@ func (s *MemStore) Leave(_ context.Context, node NodeID, _ time.Time) error {
 }
 
 // Claim implements [WorkerStore].
-func (s *MemStore) Claim(_ context.Context, c Claim, now time.Time) ([]Info, error) {
+func (s *MemStore) Claim(ctx context.Context, c Claim, now time.Time) ([]Info, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	now = instant(now)
 	if !s.nodes[c.Node].After(now) {
@@ -72,13 +84,16 @@ func (s *MemStore) Claim(_ context.Context, c Claim, now time.Time) ([]Info, err
 		job.Attempt++
 		job.Epoch++
 		s.put(job)
-		claimed[i] = job.Info
+		claimed[i] = job.clone()
 	}
 	return claimed, nil
 }
 
 // Settle implements [WorkerStore].
-func (s *MemStore) Settle(_ context.Context, outcomes []Outcome, now time.Time) ([]error, error) {
+func (s *MemStore) Settle(ctx context.Context, outcomes []Outcome, now time.Time) ([]error, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	now = instant(now)
 	results := make([]error, len(outcomes))
@@ -88,13 +103,16 @@ func (s *MemStore) Settle(_ context.Context, outcomes []Outcome, now time.Time) 
 			results[i] = ErrLeaseLost
 			continue
 		}
-		s.put(memJob{Info: job.AfterSettle(out, now)})
+		s.put(memJob{Info: job.AfterSettle(out, now).clone()})
 	}
 	return results, nil
 }
 
 // SaveProgress implements [WorkerStore].
-func (s *MemStore) SaveProgress(_ context.Context, lease Lease, progress Progress) error {
+func (s *MemStore) SaveProgress(ctx context.Context, lease Lease, progress Progress) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	defer s.lock()()
 	job, ok := s.leased(lease)
 	if !ok {
@@ -106,7 +124,10 @@ func (s *MemStore) SaveProgress(_ context.Context, lease Lease, progress Progres
 }
 
 // Promote implements [WorkerStore].
-func (s *MemStore) Promote(_ context.Context, limit int, now time.Time) (int, error) {
+func (s *MemStore) Promote(ctx context.Context, limit int, now time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	defer s.lock()()
 	now = instant(now)
 	due := s.where(func(j memJob) bool {
@@ -122,7 +143,10 @@ func (s *MemStore) Promote(_ context.Context, limit int, now time.Time) (int, er
 }
 
 // Rescue implements [WorkerStore].
-func (s *MemStore) Rescue(_ context.Context, now time.Time) (int, error) {
+func (s *MemStore) Rescue(ctx context.Context, now time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	defer s.lock()()
 	now = instant(now)
 	for node, until := range s.nodes {

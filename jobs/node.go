@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,8 +45,8 @@ func newRun(w *Worker) *run {
 // join adds the run as a new node and waits for the store if it is away.
 func (r *run) join(ctx context.Context) error {
 	host, _ := os.Hostname() // for people only
-	node := Node{ID: NodeID(rand.Int64()), Name: fmt.Sprintf("%s:%d", host, os.Getpid())}
-	err := r.persist(ctx, "join", func() error {
+	node := Node{ID: NodeID(rand.Int64()), Name: storable(fmt.Sprintf("%s:%d", host, os.Getpid()), 256)}
+	err := r.persist(ctx, "join", func(ctx context.Context) error {
 		err := r.store.Join(ctx, node, r.opts.Lease, r.now())
 		if errors.Is(err, ErrConflict) {
 			return nil // an earlier call of ours whose answer was lost
@@ -85,11 +86,7 @@ func (r *run) keep(ctx context.Context) {
 		} else if patience > 0 {
 			patience--
 		} else {
-			n, err := r.store.Rescue(ctx, r.now())
-			r.report(ctx, "rescue", err)
-			if n > 0 {
-				r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
-			}
+			r.rescue(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -101,18 +98,39 @@ func (r *run) keep(ctx context.Context) {
 
 // beat renews the lease and stops the attempts that the store says are lost.
 func (r *run) beat(ctx context.Context) error {
-	lost, err := r.store.Beat(ctx, r.nodeID(), r.opts.Lease, r.leases(), r.now())
+	held := r.leases()
+	lost, err := r.callBeat(ctx, held)
 	if errors.Is(err, ErrLeaseLost) {
 		r.opts.Logger.WarnContext(ctx, "jobs: the lease ran out; all running jobs are lost")
 		for _, l := range r.leases() {
-			r.lose(l.ID)
+			r.lose(l)
 		}
 		return r.join(ctx)
 	}
-	for _, id := range lost {
-		r.lose(id)
+	for _, l := range held {
+		if slices.Contains(lost, l.ID) {
+			r.lose(l)
+		}
 	}
 	return err
+}
+
+// callBeat leaves time for a second heartbeat within the lease.
+func (r *run) callBeat(ctx context.Context, held []Lease) ([]ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Lease/2)
+	defer cancel()
+	return r.store.Beat(ctx, r.nodeID(), r.opts.Lease, held, r.now())
+}
+
+// rescue takes over the jobs of nodes that died.
+func (r *run) rescue(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	n, err := r.store.Rescue(call, r.now())
+	r.report(ctx, "rescue", err)
+	if n > 0 {
+		r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
+	}
 }
 
 // promoteBatch bounds the jobs made ready by one statement.
@@ -121,7 +139,9 @@ const promoteBatch = 1000
 // promote makes jobs ready whose time has come, until ctx ends.
 func (r *run) promote(ctx context.Context) {
 	for {
-		n, err := r.store.Promote(ctx, promoteBatch, r.now())
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		n, err := r.store.Promote(call, promoteBatch, r.now())
+		cancel()
 		r.report(ctx, "promote", err)
 		if n == promoteBatch {
 			continue
@@ -154,22 +174,31 @@ func (r *run) hold(a *attempt) {
 	r.held[a.info.ID] = a
 }
 
-// drop forgets an attempt. A newer attempt of the same job stays.
-func (r *run) drop(l Lease) {
+// attempt returns the attempt under a lease, or nil if it was dropped. A newer
+// attempt of the same job is not it.
+func (r *run) attempt(l Lease) *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a := r.held[l.ID]; a != nil && a.info.Epoch == l.Epoch {
-		delete(r.held, l.ID)
+		return a
+	}
+	return nil
+}
+
+// drop forgets an attempt. A newer attempt of the same job stays.
+func (r *run) drop(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held[a.info.ID] == a {
+		delete(r.held, a.info.ID)
 	}
 }
 
-// lose stops an attempt whose outcome nobody wants any more.
-func (r *run) lose(id ID) {
-	r.mu.Lock()
-	a := r.held[id]
-	delete(r.held, id)
-	r.mu.Unlock()
-	if a != nil {
+// lose stops an attempt whose outcome nobody wants any more. One that has
+// completed its job itself has given the lease up and may end in peace.
+func (r *run) lose(l Lease) {
+	if a := r.attempt(l); a != nil && !a.settled.Load() {
+		r.drop(a)
 		a.stop(ErrLeaseLost)
 	}
 }
@@ -182,10 +211,16 @@ func (r *run) report(ctx context.Context, op string, err error) {
 	r.opts.Logger.ErrorContext(ctx, "jobs: store call failed", slog.String("op", op), slog.Any("error", err), slog.String("cause", fault.Cause(err)))
 }
 
+// storeTimeout bounds a call of the store: on a connection that was cut without a
+// word, it would wait for a quarter of an hour.
+const storeTimeout = 30 * time.Second
+
 // persist calls fn until it succeeds or ctx ends, less and less often.
-func (r *run) persist(ctx context.Context, op string, fn func() error) error {
+func (r *run) persist(ctx context.Context, op string, fn func(ctx context.Context) error) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := fn()
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		err := fn(call)
+		cancel()
 		if err == nil {
 			return nil
 		}

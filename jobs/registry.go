@@ -68,8 +68,8 @@ type Kind struct {
 	// Args is the Go type of the arguments.
 	Args reflect.Type
 
-	check func(r *Registry, args []byte) (any, error)
-	run   func(ctx context.Context, w *Worker, info Info, settled func()) (any, error)
+	decode func(args []byte) (Args, error)
+	run    func(ctx context.Context, w *Worker, info Info, settled func()) (result []byte, err error)
 }
 
 // Validator checks a struct, such as by its validate tags.
@@ -88,13 +88,15 @@ type RegistryOptions struct {
 	Sealer Sealer
 }
 
-// Registry knows the kinds of jobs that a program can run. It is safe for
-// concurrent use.
+// Registry knows the kinds of jobs that a program can run. A queue and a worker
+// that share one also share wake-ups: what the queue stores, the worker takes at
+// once. It is safe for concurrent use.
 type Registry struct {
 	opts RegistryOptions
 
 	mu    sync.RWMutex
 	kinds map[string]Kind
+	wakes wakes
 }
 
 // NewRegistry returns an empty registry. Options may be nil.
@@ -119,19 +121,21 @@ func Handle[A Args, R any](r *Registry, fn Func[A, R], opts *KindOptions) error 
 	if err := kind.Options.validate(kind.Name); err != nil {
 		return fmt.Errorf("jobs: handle %s: %w", kind.Name, err)
 	}
-	kind.check = func(r *Registry, raw []byte) (any, error) {
+	kind.decode = func(raw []byte) (Args, error) {
 		var args A
-		if err := unmarshalStrict(raw, &args); err != nil {
-			return nil, err
-		}
-		return args, r.validate(args)
+		err := unmarshalStrict(raw, &args)
+		return args, err
 	}
-	kind.run = func(ctx context.Context, w *Worker, info Info, settled func()) (any, error) {
+	kind.run = func(ctx context.Context, w *Worker, info Info, settled func()) ([]byte, error) {
 		job := &Job[A]{Info: info, worker: w, settled: settled}
 		if err := decodeArgs(r.opts.Sealer, info, &job.Args); err != nil {
 			return nil, Permanent(err)
 		}
-		return fn(ctx, job)
+		result, err := fn(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		return encodeResult(result)
 	}
 
 	r.mu.Lock()
@@ -215,24 +219,38 @@ func errUnknownKind() error {
 	return &Error{Kind: ErrUnknownKind, Code: "unknown_kind", Field: "/kind", Detail: "is not a kind that this service runs"}
 }
 
-// unmarshalStrict decodes one JSON value and refuses fields that v lacks.
+// unmarshalStrict decodes one JSON object and refuses fields that v lacks.
 func unmarshalStrict(raw []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
-			return invalid("", "trailing_data", "must not be followed by more data")
-		}
-		return nil
+	if err := dec.Decode(v); err != nil {
+		return strictError(raw, err)
 	}
+	if _, end := dec.Token(); !errors.Is(end, io.EOF) {
+		return invalid("", "trailing_data", "must not be followed by more data")
+	}
+	if !isObject(raw) { // null decodes into anything
+		return invalid("", "wrong_type", "must be a JSON object")
+	}
+	return nil
+}
+
+func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) }
+
+// strictError says in our words what the decoder did not like.
+func strictError(raw []byte, err error) error {
 	if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return invalid(pointer(typeErr.Field), "wrong_type", "has the wrong type")
 	}
-	// encoding/json has no type for this error; the name is in its text alone.
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		field, _ := strconv.Unquote(name)
-		return invalid("/"+field, "unknown_field", "is not a field of these arguments")
+	// encoding/json has no type for this error; the name is in its text alone,
+	// and without the path to it.
+	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		var top map[string]json.RawMessage
+		name, _ := strconv.Unquote(quoted)
+		if json.Unmarshal(raw, &top) != nil || top[name] == nil {
+			return invalid("", "unknown_field", "has a field that these arguments do not know")
+		}
+		return invalid("/"+pointerEscaper.Replace(name), "unknown_field", "is not a field of these arguments")
 	}
 	return invalid("", "invalid_json", "is not the JSON of the kind's arguments")
 }

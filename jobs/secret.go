@@ -39,7 +39,7 @@ func redact(args []byte) []byte {
 
 // sealArgs returns the JSON text of args as it is stored for the job id.
 func sealArgs(s Sealer, kind string, id ID, args Args) ([]byte, error) {
-	raw, err := json.Marshal(args)
+	raw, err := marshal(args)
 	if err != nil {
 		return nil, invalid("", "not_json", "cannot be written as JSON")
 	}
@@ -65,7 +65,7 @@ func sealArgs(s Sealer, kind string, id ID, args Args) ([]byte, error) {
 		}
 		*p = sealedMark + sealed
 	}
-	return json.Marshal(clone.Interface())
+	return marshal(clone.Interface())
 }
 
 // decodeArgs fills args, a pointer, from what is stored and opens its secrets.

@@ -51,19 +51,21 @@ func (r *run) gather() []Outcome {
 // the batch for another reason, each outcome is tried alone, so that a bad one
 // harms no other.
 func (r *run) record(ctx context.Context, batch []Outcome) error {
+	var results []error
 	var refused error
-	err := r.persist(ctx, "settle", func() error {
-		results, err := r.store.Settle(ctx, batch, r.now())
-		if err != nil && !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
-			refused = err
-			return nil
+	err := r.persist(ctx, "settle", func(ctx context.Context) (err error) {
+		results, err = r.store.Settle(ctx, batch, r.now())
+		if err != nil && !outage(err) {
+			refused, err = err, nil
 		}
-		refused = nil
-		r.settled(ctx, batch, results)
 		return err
 	})
-	if err != nil || refused == nil {
+	if err != nil {
 		return err
+	}
+	if refused == nil {
+		r.settled(ctx, batch, results)
+		return nil
 	}
 	if len(batch) > 1 {
 		for _, out := range batch {
@@ -76,24 +78,44 @@ func (r *run) record(ctx context.Context, batch []Outcome) error {
 	return r.recordRefused(ctx, batch[0], refused)
 }
 
-const notStorable = "the outcome could not be stored"
-
-// recordRefused ends a job whose outcome the store does not accept.
-func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) error {
-	r.report(ctx, "settle", refused)
-	if out.Error == notStorable {
-		r.drop(out.Lease)
-		return nil
-	}
-	return r.record(ctx, []Outcome{{Lease: out.Lease, State: Discarded, Error: notStorable}})
+// outage reports whether a call that failed with err may succeed later. Drivers
+// report a connection that is slow to come up as the end of a context.
+func outage(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
+const notStorable = "the outcome could not be stored"
+
+// recordRefused records a failure in the place of an outcome that the store does
+// not accept. If it refuses that too, the attempt is forgotten, and the store
+// hands the job back when it misses it among those that the node holds.
+func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) error {
+	r.report(ctx, "settle", refused)
+	a := r.attempt(out.Lease)
+	if a == nil {
+		return nil
+	}
+	if out.Error == notStorable {
+		r.drop(a)
+		return nil
+	}
+	instead := r.failure(a, refused)
+	instead.Error = notStorable
+	return r.record(ctx, []Outcome{instead})
+}
+
+// settled forgets recorded attempts.
 func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
 	for i, err := range results {
-		r.drop(batch[i].Lease)
-		if err != nil {
-			r.opts.Logger.WarnContext(ctx, "jobs: the outcome of a lost lease was refused", slog.String("job", batch[i].Lease.ID.String()))
+		own := false // the handler completed the job itself, and the store is right
+		if a := r.attempt(batch[i].Lease); a != nil {
+			r.drop(a)
+			own = a.settled.Load()
 		}
+		if err == nil || own {
+			continue
+		}
+		r.opts.Logger.WarnContext(ctx, "jobs: the outcome of a lost lease was refused", slog.String("job", batch[i].Lease.ID.String()))
 	}
 }
 

@@ -13,10 +13,18 @@ import (
 //   - It is safe for concurrent use, by several processes too where the store
 //     outlives one.
 //   - now is the instant that the call works with; the zero time means the
-//     store's own clock, which is the only one that all processes share.
-//   - Errors wrap the kinds of this package, or the error of a context that has
-//     ended. They print that alone, nothing of the store's inner workings, and
-//     unwrap to the cause.
+//     store's own clock, which is the only one that all processes share. Times
+//     come back in UTC. Stores keep times and durations to the microsecond and
+//     need not keep what is finer.
+//   - Texts given to a store are valid UTF-8 and hold no NUL character, JSON
+//     texts too, where it is written \u0000: [Queue], [Worker] and [Job] see to
+//     it. Stores return them byte for byte.
+//   - What a caller does later to what it gave or got changes no stored job.
+//   - Errors wrap the kinds of this package. They print that alone, nothing of
+//     the store's inner workings, and unwrap to the cause.
+//   - A call whose context has ended returns the context's error, as errors.Is
+//     tells it, and prints that alone. It has changed nothing if the context had
+//     ended before the call, and else all that it was to change or nothing.
 type Store interface {
 	QueueStore
 	WorkerStore

@@ -50,7 +50,7 @@ func (j Info) AfterSettle(out Outcome, now time.Time) Info {
 	case out.State.Final():
 		j.FinishedAt = now
 	case out.State == Retryable:
-		j.RunAt = now.Add(out.Delay)
+		j.RunAt = now.Add(out.Delay.Truncate(time.Microsecond))
 	default:
 		j.Attempt--
 	}

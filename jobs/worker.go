@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,7 +19,8 @@ type WorkerOptions struct {
 	// once, 1 to 10,000. Default: 100 of [DefaultQueue].
 	Queues map[string]int
 	// Poll is how long to wait before looking again at a queue that had nothing
-	// to do. Default: 100 ms.
+	// to do. What this process enqueues through the same registry is taken at
+	// once, unless its transaction is still open. Default: 100 ms.
 	Poll time.Duration
 	// Lease is how long the jobs of a worker that died stay with it. It must be
 	// at least four times Heartbeat. Default: 10 s.
@@ -54,12 +57,16 @@ func (o *WorkerOptions) setDefaults() {
 
 func (o *WorkerOptions) validate() error {
 	var errs []error
-	for name, n := range o.Queues {
-		errs = append(errs, checkName("/queues", name), checkRange("/queues/"+name, n, 10_000))
+	for _, name := range slices.Sorted(maps.Keys(o.Queues)) {
+		field := "/queues/" + pointerEscaper.Replace(name)
+		errs = append(errs, checkName("/queues", name), checkRange(field, o.Queues[name], 10_000))
 	}
-	for field, d := range map[string]time.Duration{"/poll": o.Poll, "/heartbeat": o.Heartbeat, "/grace": o.Grace, "/drain": o.Drain} {
-		if d < time.Millisecond {
-			errs = append(errs, invalid(field, "too_small", "must be at least a millisecond"))
+	for _, f := range []struct {
+		field string
+		value time.Duration
+	}{{"/poll", o.Poll}, {"/heartbeat", o.Heartbeat}, {"/grace", o.Grace}, {"/drain", o.Drain}} {
+		if f.value < time.Millisecond {
+			errs = append(errs, invalid(f.field, "too_small", "must be at least a millisecond"))
 		}
 	}
 	if o.Lease < 4*o.Heartbeat {

@@ -532,3 +532,23 @@ func TestNewWorkerNamesWhatIsWrong(t *testing.T) {
 		t.Errorf("fields %q, want %q", got, want)
 	}
 }
+
+func TestAJobOfThisProcessStartsAtOnce(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		started := make(chan time.Time, 1)
+		handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) { started <- time.Now(); return 0, nil }, nil)
+		defer work(t, b.store, b.registry, &jobs.WorkerOptions{Poll: time.Minute})()
+		other := work(t, b.store, b.registry, &jobs.WorkerOptions{Poll: time.Minute, Queues: map[string]int{"other": 1}})
+		time.Sleep(time.Second) // the worker has looked and found nothing
+		for range 3 {
+			begun := time.Now()
+			b.enqueue(nil)
+			if waited := (<-started).Sub(begun); waited != 0 {
+				t.Errorf("the job waited %v, want no time at all", waited)
+			}
+			time.Sleep(time.Second)
+		}
+		other() // a worker that has ended is not told
+		b.enqueue(&jobs.EnqueueOptions{Queue: "other"})
+	})
+}
