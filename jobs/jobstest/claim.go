@@ -1,7 +1,6 @@
 package jobstest
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -23,9 +22,7 @@ var claimCases = []testCase{
 			}
 			e.wantTime(got.StartedAt, t0.Add(time.Second), "StartedAt")
 		}
-		if string(claimed[0].Args) != string(in.Args) || claimed[0].Kind != "k" {
-			e.Errorf("Claim = %+v, want all of the job", claimed[0])
-		}
+		e.wantStored(claimed[0], "Claim")
 	}},
 	{"the order is priority, RunAt, ID", func(e *env) {
 		e.join(1, t0)
@@ -98,6 +95,14 @@ var claimCases = []testCase{
 			e.Errorf("Claim gave %d jobs to a node whose lease has run out", len(got))
 		}
 	}},
+	{"a node gets jobs again after a heartbeat", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job())
+		e.beat(t0.Add(lease))
+		if got := e.claim(1, 1, t0.Add(lease)); len(got) != 1 {
+			e.Errorf("Claim returned %d jobs, want 1: the heartbeat renewed the lease", len(got))
+		}
+	}},
 	{"no job goes to two callers, and none is left behind", claimsAtOnce},
 }
 
@@ -116,33 +121,22 @@ func claimsAtOnce(e *env) {
 	}
 	var mu sync.Mutex
 	holders, short := map[jobs.ID]int{}, 0
-	var faults []error
-	var wg sync.WaitGroup
-	for n := range nodes {
-		wg.Go(func() {
-			for range rounds {
-				got, err := e.Claim(e.ctx, jobs.Claim{Node: jobs.NodeID(n + 1), Queue: "q", Kinds: []string{"k"}, Limit: batch}, t0)
-				mu.Lock()
-				if err != nil {
-					faults = append(faults, err)
-				}
-				if len(got) > batch {
-					faults = append(faults, fmt.Errorf("a claim of %d returned %d jobs", batch, len(got)))
-				}
-				if len(got) < batch {
-					short++
-				}
-				for _, info := range got {
-					holders[info.ID]++
-				}
-				mu.Unlock()
+	atOnce(nodes, func(n int) {
+		for range rounds {
+			got, err := e.Claim(e.ctx, jobs.Claim{Node: jobs.NodeID(n + 1), Queue: "q", Kinds: []string{"k"}, Limit: batch}, t0)
+			if err != nil || len(got) > batch {
+				e.Errorf("Claim = %d jobs, %v; want %d", len(got), err, batch)
 			}
-		})
-	}
-	wg.Wait()
-	for _, err := range faults {
-		e.Errorf("Claim = %v", err)
-	}
+			mu.Lock()
+			if len(got) < batch {
+				short++
+			}
+			for _, info := range got {
+				holders[info.ID]++
+			}
+			mu.Unlock()
+		}
+	})
 	for id, n := range holders {
 		if n > 1 {
 			e.Errorf("job %s went to %d callers", id, n)
@@ -153,39 +147,5 @@ func claimsAtOnce(e *env) {
 	}
 	if len(holders) != len(all) {
 		e.Errorf("%d of %d jobs were claimed", len(holders), len(all))
-	}
-}
-
-var promoteCases = []testCase{
-	{"jobs whose time has come become ready, the earliest first", func(e *env) {
-		late, early := job(delay(2*time.Second)), job(delay(time.Second))
-		future := job(delay(time.Hour))
-		e.insert(t0, late, early, future)
-		e.wantPromoted(1, t0.Add(2*time.Second), 1)
-		e.wantState(early.ID, jobs.Ready, "its time came first")
-		e.wantState(late.ID, jobs.Scheduled, "the limit was 1")
-		e.wantPromoted(10, t0.Add(2*time.Second), 1)
-		e.wantState(late.ID, jobs.Ready, "its time has come")
-		e.wantState(future.ID, jobs.Scheduled, "its time has not come")
-		e.wantPromoted(10, t0.Add(2*time.Second), 0)
-	}},
-	{"a retryable job becomes ready after its delay", func(e *env) {
-		info := e.claimed()
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Retryable, Error: "boom", Delay: time.Second}, t0); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		e.wantPromoted(10, t0.Add(time.Second-time.Microsecond), 0)
-		e.wantPromoted(10, t0.Add(time.Second), 1)
-		if got := e.claim(1, 1, t0.Add(time.Second)); len(got) != 1 || got[0].Attempt != 2 || got[0].Epoch != 2 {
-			e.Errorf("Claim = %+v, want the second attempt under epoch 2", got)
-		}
-	}},
-}
-
-func (e *env) wantPromoted(limit int, now time.Time, want int) {
-	e.Helper()
-	n, err := e.Promote(e.ctx, limit, now)
-	if err != nil || n != want {
-		e.Errorf("Promote = %d, %v; want %d", n, err, want)
 	}
 }

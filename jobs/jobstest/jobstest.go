@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -177,6 +178,16 @@ func (e *env) settle(out jobs.Outcome, now time.Time) error {
 	return results[0]
 }
 
+// failed stores a job whose first attempt failed and which waits for a minute.
+func (e *env) failed() jobs.Info {
+	e.Helper()
+	info := e.claimed()
+	if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Retryable, Error: "boom", Delay: time.Minute}, t0); err != nil {
+		e.Fatalf("Settle = %v, want the outcome recorded", err)
+	}
+	return e.get(info.ID)
+}
+
 // over stores a job and brings it to a final state.
 func (e *env) over(state jobs.State) jobs.Info {
 	e.Helper()
@@ -200,6 +211,34 @@ func (e *env) wantState(id jobs.ID, want jobs.State, promise string) jobs.Info {
 		e.Errorf("the job is %s, want %s: %s", info.State, want, promise)
 	}
 	return info
+}
+
+// wantStored wants a job that the store returned to be the one that it stores.
+func (e *env) wantStored(got jobs.Info, what string) {
+	e.Helper()
+	stored, err := e.Get(e.ctx, got.Tenant, got.ID)
+	if err != nil {
+		e.Fatalf("Get = %v, want the job", err)
+	}
+	if text(got) != text(stored) {
+		e.Errorf("%s returned\n%s\nand Get\n%s", what, text(got), text(stored))
+	}
+}
+
+// text shows all of a job.
+func text(j jobs.Info) string {
+	args, result := j.Args, j.Result
+	j.Args, j.Result = nil, nil
+	return fmt.Sprintf("%+v args %s result %s", j, args, result)
+}
+
+// atOnce calls fn in several goroutines, with the number of each, and waits.
+func atOnce(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { fn(i) })
+	}
+	wg.Wait()
 }
 
 func (e *env) wantErr(err, want error, promise string) {

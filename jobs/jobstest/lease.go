@@ -1,10 +1,8 @@
 package jobstest
 
 import (
-	"context"
-	"errors"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
@@ -63,6 +61,14 @@ var beatCases = []testCase{
 		if got.Attempt != 0 || len(got.Attempts) != 0 {
 			e.Errorf("attempt %d with %d failures, want an attempt that does not count", got.Attempt, len(got.Attempts))
 		}
+	}},
+	{"jobs of other nodes are none of its business", func(e *env) {
+		info := e.claimed()
+		e.join(2, t0)
+		if lost, err := e.Beat(e.ctx, 2, lease, nil, t0.Add(2*lease)); err != nil || len(lost) != 0 {
+			e.Errorf("Beat = %v, %v; want nothing lost", lost, err)
+		}
+		e.wantState(info.ID, jobs.Running, "another node holds it")
 	}},
 	{"long jobs that the node holds stay with it", func(e *env) {
 		info := e.claimed()
@@ -135,6 +141,41 @@ var rescueCases = []testCase{
 		e.wantRescued(t0.Add(lease), 1)
 		got := e.wantState(info.ID, jobs.Discarded, "it was its last attempt")
 		e.wantTime(got.FinishedAt, t0.Add(lease), "FinishedAt")
+		if len(got.Attempts) != 1 {
+			e.Errorf("Attempts = %+v, want the lost attempt", got.Attempts)
+		}
+	}},
+	{"of many callers at once one takes a job back", func(e *env) {
+		const nodes, each = 4, 5
+		for n := range nodes {
+			e.join(jobs.NodeID(n+1), t0)
+			all := make([]jobs.Insertion, each)
+			for i := range all {
+				all[i] = job()
+			}
+			e.insert(t0, all...)
+			e.claim(jobs.NodeID(n+1), each, t0)
+		}
+		var total atomic.Int64
+		atOnce(8, func(int) {
+			n, err := e.Rescue(e.ctx, t0.Add(lease))
+			if err != nil {
+				e.Errorf("Rescue = %v", err)
+			}
+			total.Add(int64(n))
+		})
+		if total.Load() != nodes*each {
+			e.Errorf("the callers took %d jobs back together, want each of the %d once", total.Load(), nodes*each)
+		}
+		page, err := e.List(e.ctx, jobs.ListQuery{Tenant: "a", States: []jobs.State{jobs.Ready}, Limit: 100})
+		if err != nil || len(page) != nodes*each {
+			e.Fatalf("List = %d ready jobs, %v; want %d", len(page), err, nodes*each)
+		}
+		for _, info := range page {
+			if len(info.Attempts) != 1 || info.Attempt != 1 {
+				e.Errorf("job %s lost %d attempts, want 1", info.ID, len(info.Attempts))
+			}
+		}
 	}},
 	{"what the slow node says later is refused", func(e *env) {
 		info := e.claimed()
@@ -174,103 +215,5 @@ func (e *env) wantRescued(now time.Time, want int) {
 	n, err := e.Rescue(e.ctx, now)
 	if err != nil || n != want {
 		e.Errorf("Rescue = %d, %v; want %d", n, err, want)
-	}
-}
-
-// clockCases use the store's own clock.
-var clockCases = []testCase{
-	{"the zero time means the store's clock", func(e *env) {
-		var now time.Time
-		before := time.Now().Add(-time.Minute) //nolint:forbidigo // compared with the store's clock
-		e.join(1, now)
-		in := e.insert(now, job(), job(delay(time.Hour)))
-		got := e.claim(1, 10, now)
-		if len(got) != 1 || got[0].ID != in[0].ID {
-			e.Fatalf("Claim = %+v, want the job that is ready", got)
-		}
-		if d := got[0].StartedAt.Sub(before); d < 0 || d > 2*time.Minute {
-			e.Errorf("StartedAt is %v, want about the present", got[0].StartedAt)
-		}
-		if d := in[1].RunAt.Sub(in[1].CreatedAt); d != time.Hour {
-			e.Errorf("a delay of an hour came out as %v", d)
-		}
-		e.wantPromoted(10, now, 0)
-		e.wantRescued(now, 0)
-		e.beat(now, leaseOf(got[0]))
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(got[0]), State: jobs.Retryable, Error: "boom", Delay: time.Hour}, now); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		e.wantPromoted(10, now, 0)
-		if _, err := e.Retry(e.ctx, "a", got[0].ID, now); err != nil {
-			e.Fatalf("Retry = %v", err)
-		}
-		again := e.claim(1, 10, now)
-		if len(again) != 1 {
-			e.Fatalf("Claim returned %d jobs, want the one retried", len(again))
-		}
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(again[0]), State: jobs.Completed}, now); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		if done := e.get(got[0].ID); done.FinishedAt.Before(before) {
-			e.Errorf("FinishedAt is %v, want about the present", done.FinishedAt)
-		}
-	}},
-	{"a lease of zero has run out at once", func(e *env) {
-		if err := e.Join(e.ctx, jobs.Node{ID: 1}, 0, time.Time{}); err != nil {
-			e.Fatalf("Join = %v", err)
-		}
-		e.insert(time.Time{}, job())
-		if got := e.claim(1, 1, time.Time{}); len(got) != 0 {
-			e.Errorf("Claim gave %d jobs to a node whose lease has run out", len(got))
-		}
-	}},
-}
-
-var errorCases = []testCase{
-	{"a call whose context has ended says so and nothing more", func(e *env) {
-		ctx, cancel := context.WithCancel(e.ctx)
-		cancel()
-		e.wantOpaque("Insert", func() error { _, err := e.Insert(ctx, []jobs.Insertion{job()}, t0); return err })
-		e.wantOpaque("Get", func() error { _, err := e.Get(ctx, "a", 1); return err })
-		e.wantOpaque("List", func() error { _, err := e.List(ctx, jobs.ListQuery{Limit: 1}); return err })
-		e.wantOpaque("Cancel", func() error { _, err := e.Cancel(ctx, "a", 1, t0); return err })
-		e.wantOpaque("Retry", func() error { _, err := e.Retry(ctx, "a", 1, t0); return err })
-		e.wantOpaque("Join", func() error { return e.Join(ctx, jobs.Node{ID: 1}, lease, t0) })
-		e.wantOpaque("Beat", func() error { _, err := e.Beat(ctx, 1, lease, nil, t0); return err })
-		e.wantOpaque("Leave", func() error { return e.Leave(ctx, 1, t0) })
-		e.wantOpaque("Claim", func() error {
-			_, err := e.Claim(ctx, jobs.Claim{Node: 1, Queue: "q", Kinds: []string{"k"}, Limit: 1}, t0)
-			return err
-		})
-		e.wantOpaque("Settle", func() error {
-			_, err := e.Settle(ctx, []jobs.Outcome{{Lease: jobs.Lease{ID: 1}, State: jobs.Completed}}, t0)
-			return err
-		})
-		e.wantOpaque("SaveProgress", func() error { return e.SaveProgress(ctx, jobs.Lease{ID: 1}, jobs.Progress{}) })
-		e.wantOpaque("Promote", func() error { _, err := e.Promote(ctx, 1, t0); return err })
-		e.wantOpaque("Rescue", func() error { _, err := e.Rescue(ctx, t0); return err })
-	}},
-	{"a node that joins twice prints nothing of the store", func(e *env) {
-		e.join(1, t0)
-		err := e.Join(e.ctx, jobs.Node{ID: 1}, lease, t0)
-		e.wantErr(err, jobs.ErrConflict, "the node is there")
-		if err != nil && err.Error() != jobs.ErrConflict.Error() {
-			e.Errorf("Join = %q, want the text of the kind alone", err)
-		}
-	}},
-}
-
-// wantOpaque wants a call whose context was cancelled to succeed all the same,
-// as a store in memory may, or to give the context's error or a kind of this
-// package, in words that say nothing else.
-func (e *env) wantOpaque(op string, call func() error) {
-	e.Helper()
-	err := call()
-	if err == nil {
-		return
-	}
-	known := []error{context.Canceled, jobs.ErrNotFound, jobs.ErrConflict, jobs.ErrLeaseLost, jobs.ErrUnavailable}
-	if !slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) && strings.HasSuffix(k.Error(), err.Error()) }) {
-		e.Errorf("%s = %q, want the text of a kind alone: a driver's words must not reach callers", op, err)
 	}
 }

@@ -2,7 +2,7 @@ package jobstest
 
 import (
 	"errors"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +12,7 @@ import (
 var settleCases = []testCase{
 	{"a completed job keeps its result", func(e *env) {
 		info := e.claimed()
-		out := jobs.Outcome{Lease: leaseOf(info), State: jobs.Completed, Result: []byte(`{"ok":"it's ?"}`)}
+		out := jobs.Outcome{Lease: leaseOf(info), State: jobs.Completed, Result: []byte(`{"ok": "it's \u0000 ? ünï" }`)}
 		if err := e.settle(out, t0.Add(time.Second)); err != nil {
 			e.Fatalf("Settle = %v", err)
 		}
@@ -137,33 +137,67 @@ var settleCases = []testCase{
 		e.wantState(held[2].ID, jobs.Discarded, "its outcome is good")
 		e.wantState(held[3].ID, jobs.Retryable, "its outcome is good")
 	}},
-	{"of two outcomes at once one is recorded", func(e *env) {
+	{"a thousand outcomes are recorded together", func(e *env) {
+		e.join(1, t0)
+		all := make([]jobs.Insertion, 1000)
+		for i := range all {
+			all[i] = job()
+		}
+		e.insert(t0, all...)
+		outcomes := make([]jobs.Outcome, 0, len(all))
+		for _, info := range e.claim(1, len(all), t0) {
+			out := jobs.Outcome{Lease: leaseOf(info), State: jobs.Completed, Result: []byte(`"done"`)}
+			if len(outcomes)%2 == 1 {
+				out = jobs.Outcome{Lease: leaseOf(info), State: jobs.Retryable, Error: "boom", Delay: time.Hour}
+			}
+			outcomes = append(outcomes, out)
+		}
+		results, err := e.Settle(e.ctx, outcomes, t0)
+		if err != nil || len(results) != len(all) || slices.ContainsFunc(results, func(err error) bool { return err != nil }) {
+			e.Errorf("Settle = %d results, %v; want %d without an error", len(results), err, len(all))
+		}
+		e.wantState(outcomes[998].Lease.ID, jobs.Completed, "its outcome was recorded")
+		e.wantState(outcomes[999].Lease.ID, jobs.Retryable, "its outcome was recorded")
+	}},
+	{"of an outcome that comes many times at once one is recorded", func(e *env) {
 		info := e.claimed()
-		var recorded atomic.Int32
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				results, err := e.Settle(e.ctx, []jobs.Outcome{{Lease: leaseOf(info), State: jobs.Completed}}, t0)
-				if err == nil && results[0] == nil {
-					recorded.Add(1)
-				}
-			})
-			wg.Go(func() {
-				if _, err := e.Cancel(e.ctx, "a", info.ID, t0); err == nil {
-					return // may follow another Cancel
-				}
-			})
+		if recorded := e.race(info, 8, 0); recorded != 1 {
+			e.Errorf("%d callers were told that their outcome was recorded, want 1", recorded)
 		}
-		wg.Wait()
-		got := e.get(info.ID)
-		if want := int32(0); got.State == jobs.Cancelled && recorded.Load() != want {
-			e.Errorf("%d outcomes were recorded of a cancelled job", recorded.Load())
-		}
-		if got.State == jobs.Completed && recorded.Load() != 1 {
-			e.Errorf("%d outcomes were recorded, want 1", recorded.Load())
+		e.wantState(info.ID, jobs.Completed, "an outcome was recorded")
+	}},
+	{"a job is completed or cancelled, never both", func(e *env) {
+		info := e.claimed()
+		recorded := e.race(info, 8, 4)
+		if got := e.get(info.ID).State; got != jobs.Cancelled && got != jobs.Completed || (got == jobs.Completed) != (recorded == 1) {
+			e.Errorf("the job is %s and %d outcomes of completion were recorded", got, recorded)
 		}
 		e.wantList(jobs.ListQuery{}, info.ID)
 	}},
+}
+
+// race completes a job and cancels it, both several times and at once, and
+// returns how many completions were recorded.
+func (e *env) race(info jobs.Info, completions, cancellations int) (recorded int32) {
+	var n atomic.Int32
+	atOnce(completions+cancellations, func(i int) {
+		if i >= completions {
+			if _, err := e.Cancel(e.ctx, "a", info.ID, t0); err != nil && !errors.Is(err, jobs.ErrConflict) {
+				e.Errorf("Cancel = %v, want nil or ErrConflict", err)
+			}
+			return
+		}
+		results, err := e.Settle(e.ctx, []jobs.Outcome{{Lease: leaseOf(info), State: jobs.Completed}}, t0)
+		switch {
+		case err != nil || len(results) != 1:
+			e.Errorf("Settle = %d results, %v", len(results), err)
+		case results[0] == nil:
+			n.Add(1)
+		case !errors.Is(results[0], jobs.ErrLeaseLost):
+			e.Errorf("the result is %v, want ErrLeaseLost", results[0])
+		}
+	})
+	return n.Load()
 }
 
 func errorFor(s jobs.State) string {
@@ -171,48 +205,4 @@ func errorFor(s jobs.State) string {
 		return "boom"
 	}
 	return ""
-}
-
-var progressCases = []testCase{
-	{"progress is kept while the job runs and after", func(e *env) {
-		info := e.claimed()
-		want := jobs.Progress{Fraction: 0.25, Note: "it's ?"}
-		if err := e.SaveProgress(e.ctx, leaseOf(info), want); err != nil {
-			e.Fatalf("SaveProgress = %v", err)
-		}
-		if got := e.get(info.ID).Progress; got != want {
-			e.Errorf("Progress is %+v, want %+v", got, want)
-		}
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Completed}, t0); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		if got := e.get(info.ID).Progress; got != want {
-			e.Errorf("Progress is %+v after completion, want %+v", got, want)
-		}
-	}},
-	{"a new attempt begins without progress", func(e *env) {
-		info := e.claimed()
-		if err := e.SaveProgress(e.ctx, leaseOf(info), jobs.Progress{Fraction: 1}); err != nil {
-			e.Fatalf("SaveProgress = %v", err)
-		}
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Ready}, t0); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		if got := e.claim(1, 1, t0); len(got) != 1 || got[0].Progress != (jobs.Progress{}) {
-			e.Errorf("Claim = %+v, want no progress", got)
-		}
-	}},
-	{"progress under another epoch or of an ended job is refused", func(e *env) {
-		info := e.claimed()
-		stale := leaseOf(info)
-		stale.Epoch++
-		e.wantErr(e.SaveProgress(e.ctx, stale, jobs.Progress{Fraction: 1}), jobs.ErrLeaseLost, "the epoch is not current")
-		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Completed}, t0); err != nil {
-			e.Fatalf("Settle = %v", err)
-		}
-		e.wantErr(e.SaveProgress(e.ctx, leaseOf(info), jobs.Progress{Fraction: 1}), jobs.ErrLeaseLost, "the job is over")
-		if got := e.get(info.ID).Progress; got != (jobs.Progress{}) {
-			e.Errorf("Progress is %+v, want none", got)
-		}
-	}},
 }
