@@ -120,6 +120,7 @@ func TestPublicUnreachable(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		address := listen(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096)) // an answer before the request is another fault
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nA: ")
 			time.AfterFunc(50*time.Millisecond, cancel)
 			t.Cleanup(func() { c.Close() })
