@@ -1,8 +1,10 @@
 package jobs_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/levqor/sdk/jobs"
 )
@@ -39,6 +41,70 @@ func TestIDsOfAQueueGrow(t *testing.T) {
 	}
 }
 
+// Clocks that are off by decades make IDs all the same, and two queues that
+// begin in the same millisecond rarely meet.
+func TestIDsUnderAWrongClock(t *testing.T) {
+	for _, year := range []int{1, 1970, 2024, 2094, 2095, 9999} {
+		now := func() time.Time { return time.Date(year, 12, 31, 0, 0, 0, 0, time.UTC) }
+		store := jobs.NewMemStore()
+		var last jobs.ID
+		for range 2 {
+			q := jobs.New(store, registry(t), &jobs.Options{Now: now})
+			last = 0
+			for range 100 {
+				info, err := q.Enqueue(t.Context(), add{}, nil)
+				if err != nil {
+					t.Fatalf("Enqueue in the year %d = %v", year, err)
+				}
+				if info.ID <= last {
+					t.Fatalf("ID %d follows %d in the year %d", info.ID, last, year)
+				}
+				last = info.ID
+			}
+		}
+	}
+}
+
+func TestIDsGrowWhenTheClockStepsBack(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	q := jobs.New(jobs.NewMemStore(), registry(t), &jobs.Options{Now: func() time.Time { return now }})
+	var last jobs.ID
+	for range 10 {
+		info, err := q.Enqueue(t.Context(), add{}, nil)
+		if err != nil || info.ID <= last {
+			t.Fatalf("Enqueue = %d, %v; want more than %d", info.ID, err, last)
+		}
+		last, now = info.ID, now.Add(-time.Hour)
+	}
+}
+
+// crowded is a store in which every ID is taken for a while.
+type crowded struct {
+	*jobs.MemStore
+	refusals int
+}
+
+func (c *crowded) Insert(ctx context.Context, batch []jobs.Insertion, now time.Time) ([]int, error) {
+	if c.refusals > 0 {
+		c.refusals--
+		return []int{len(batch) - 1}, nil
+	}
+	return c.MemStore.Insert(ctx, batch, now)
+}
+
+func TestAnIDThatIsTakenIsReplaced(t *testing.T) {
+	store := &crowded{MemStore: jobs.NewMemStore(), refusals: 2}
+	q := jobs.New(store, registry(t), nil)
+	infos, err := q.EnqueueMany(t.Context(), []jobs.Entry{{Args: add{A: 1}}, {Args: add{A: 2}}})
+	if err != nil || len(infos) != 2 || infos[0].ID == infos[1].ID || string(infos[1].Args) != `{"a":2,"b":0}` {
+		t.Errorf("EnqueueMany = %+v, %v", infos, err)
+	}
+	store.refusals = 3
+	if _, err := q.Enqueue(t.Context(), add{}, nil); !errors.Is(err, jobs.ErrConflict) {
+		t.Errorf("Enqueue = %v, want ErrConflict from a store that takes no ID", err)
+	}
+}
+
 func TestState(t *testing.T) {
 	for _, s := range jobs.States() {
 		got, err := jobs.ParseState(s.String())
@@ -48,6 +114,11 @@ func TestState(t *testing.T) {
 	}
 	if _, err := jobs.ParseState("nope"); !errors.Is(err, jobs.ErrInvalid) {
 		t.Errorf("ParseState = %v, want ErrInvalid", err)
+	}
+	for s, want := range map[jobs.State]string{jobs.Scheduled: "scheduled", jobs.Discarded: "discarded", 0: "State(0)", 99: "State(99)"} {
+		if s.String() != want {
+			t.Errorf("String = %q, want %q", s.String(), want)
+		}
 	}
 	for s, want := range map[jobs.State]bool{jobs.Ready: false, jobs.Retryable: false, jobs.Completed: true, jobs.Cancelled: true, jobs.Discarded: true} {
 		if s.Final() != want {

@@ -2,11 +2,13 @@ package jobs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/levqor/sdk/jobs"
 )
@@ -100,6 +102,50 @@ func TestEnqueueNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// nested is a kind, by pointer, whose arguments have arguments.
+type nested struct {
+	In   add             `json:"in"`
+	Raw  json.RawMessage `json:"raw,omitempty"`
+	List []add           `json:"list,omitempty"`
+}
+
+func (*nested) Kind() string { return "nested" }
+
+func TestEnqueueJSONOfNestedArguments(t *testing.T) {
+	r := jobs.NewRegistry(nil)
+	handle(t, r, func(_ context.Context, job *jobs.Job[*nested]) (int, error) { return job.Args.In.A, nil }, nil)
+	q := jobs.New(jobs.NewMemStore(), r, nil)
+	for raw, want := range map[string]string{
+		`{"in":{"c":1}}`:      "/args unknown_field", // the decoder does not say where
+		`{"in":{"a":"x"}}`:    "/args/in/a wrong_type",
+		`{"list":[{"a":{}}]}`: "/args/list/a wrong_type",
+		`null`:                "/args wrong_type",
+	} {
+		if _, err := q.EnqueueJSON(t.Context(), "nested", []byte(raw), nil); fields(err) != want {
+			t.Errorf("EnqueueJSON(%s) = %v; fields %q, want %q", raw, err, fields(err), want)
+		}
+	}
+	if _, err := q.Enqueue(t.Context(), (*nested)(nil), nil); fields(err) != "/args required" {
+		t.Errorf("Enqueue of a nil pointer = %v, want it refused", err)
+	}
+}
+
+// What is no character cannot be stored in every database.
+func TestArgumentsAndResultsAreValidText(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		bad := json.RawMessage("\"\xff\\u0000\"")
+		handle(t, b.registry, func(context.Context, *jobs.Job[*nested]) (json.RawMessage, error) { return bad, nil }, nil)
+		info, err := b.queue.Enqueue(context.Background(), &nested{Raw: bad}, nil)
+		if err != nil || !utf8.Valid(info.Args) || !strings.Contains(string(info.Args), `"raw":"�\u0000"`) {
+			t.Errorf("Enqueue = %q, %v; want the byte replaced", info.Args, err)
+		}
+		defer work(t, b.store, b.registry, nil)()
+		if got, err := jobs.Await[string](context.Background(), b.queue, info.ID); err != nil || got != "\uFFFD\x00" {
+			t.Errorf("Await = %q, %v; want the byte replaced and the NUL kept", got, err)
+		}
+	})
+}
+
 // text is a kind whose arguments are no object.
 type text string
 
@@ -150,6 +196,9 @@ func TestEnqueueJSON(t *testing.T) {
 		`{"a":1}]`:      "/args trailing_data",
 		`{`:             "/args invalid_json",
 		`[]`:            "/args wrong_type",
+		`null`:          "/args wrong_type",
+		` null `:        "/args wrong_type",
+		`{"a/~b":1}`:    "/args/a~1~0b unknown_field",
 		"{\"s\":\"\xff": "/args invalid_json",
 	} {
 		if _, err := q.EnqueueJSON(t.Context(), "add", []byte(raw), nil); !errors.Is(err, jobs.ErrInvalid) || fields(err) != want {

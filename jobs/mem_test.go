@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,5 +46,62 @@ func TestMemStoreAtomically(t *testing.T) {
 	}
 	if _, err := store.Get(t.Context(), "", 3); err != nil {
 		t.Errorf("Get = %v, want the job of the transaction that was kept", err)
+	}
+}
+
+func TestMemStoreAtomicallyWithinItself(t *testing.T) {
+	boom := errors.New("boom")
+	store := jobs.NewMemStore()
+	insert := func(s jobs.Store, id jobs.ID) {
+		t.Helper()
+		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
+		if err != nil || len(taken) > 0 {
+			t.Fatalf("Insert = %v, %v", taken, err)
+		}
+	}
+	stored := func() (ids []jobs.ID) {
+		all, err := store.List(t.Context(), jobs.ListQuery{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range all {
+			ids = append(ids, info.ID)
+		}
+		return ids
+	}
+	for _, outer := range []error{boom, nil} {
+		err := store.Atomically(func(tx *jobs.MemStore) error {
+			insert(tx, 1)
+			if err := tx.Atomically(func(tx *jobs.MemStore) error { insert(tx, 2); return boom }); !errors.Is(err, boom) {
+				t.Errorf("the inner Atomically = %v, want what fn returned", err)
+			}
+			if err := tx.Atomically(func(tx *jobs.MemStore) error { insert(tx, 3); return nil }); err != nil {
+				t.Errorf("the inner Atomically = %v", err)
+			}
+			return outer
+		})
+		if !errors.Is(err, outer) {
+			t.Errorf("Atomically = %v, want %v", err, outer)
+		}
+		if got := stored(); outer != nil && len(got) > 0 {
+			t.Errorf("%v is stored, want nothing: the outer transaction failed", got)
+		}
+	}
+	if got := stored(); !slices.Equal(got, []jobs.ID{3, 1}) {
+		t.Errorf("%v is stored, want 3 and 1: the first inner transaction failed", got)
+	}
+}
+
+func TestMemStoreAtomicallyUndoesAPanic(t *testing.T) {
+	store := jobs.NewMemStore()
+	func() {
+		defer func() { _ = recover() }()
+		_ = store.Atomically(func(tx *jobs.MemStore) error {
+			_, err := tx.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: 1}}}, time.Time{})
+			panic(err)
+		})
+	}()
+	if _, err := store.Get(t.Context(), "", 1); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("Get = %v, want ErrNotFound and the lock released", err)
 	}
 }

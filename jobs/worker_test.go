@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/levqor/sdk/jobs"
 )
@@ -509,19 +510,35 @@ func TestAResultThatIsNoJSONDiscards(t *testing.T) {
 	})
 }
 
-func TestErrorTextsAreMadeStorable(t *testing.T) {
-	inBubble(t, func(b *bench) {
-		handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) {
-			return 0, errors.New("\x00\xff" + strings.Repeat("ä", 5000))
-		}, &jobs.KindOptions{MaxAttempts: 1})
-		defer work(t, b.store, b.registry, nil)()
-		id := b.enqueue(nil)
-		_, _ = jobs.Await[int](context.Background(), b.queue, id)
-		text := b.get(id).Attempts[0].Error
-		if len(text) > 4<<10+10 || strings.ContainsRune(text, 0) || !strings.HasPrefix(text, "\uFFFD\uFFFD") {
-			t.Errorf("the text has %d bytes and begins %q", len(text), text[:10])
-		}
-	})
+func TestTextsAreMadeStorable(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"what is no character is replaced", "\x00a\xff", "\uFFFDa\uFFFD"},
+		{"a long text ends at a character", strings.Repeat("x", 4095) + "ä", strings.Repeat("x", 4095)},
+		{"a long text of nothing but NULs stays within the bound", strings.Repeat("\x00", 5000), strings.Repeat("\uFFFD", 4096/3)},
+		{"a long text without a character is cut all the same", strings.Repeat("\x80", 5000), "\uFFFD"},
+		{"an empty text gets one", "", "error without text"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				handle(t, b.registry, func(ctx context.Context, job *jobs.Job[add]) (int, error) {
+					if err := job.Report(ctx, jobs.Progress{Note: tt.text[:min(len(tt.text), 256)]}); err != nil {
+						t.Errorf("Report = %v", err)
+					}
+					return 0, errors.New(tt.text)
+				}, &jobs.KindOptions{MaxAttempts: 1})
+				defer work(t, b.store, b.registry, nil)()
+				id := b.enqueue(nil)
+				_, _ = jobs.Await[int](context.Background(), b.queue, id)
+				info := b.get(id)
+				if got := info.Attempts[0].Error; got != tt.want {
+					t.Errorf("the text is %d bytes, %.20q; want %d, %.20q", len(got), got, len(tt.want), tt.want)
+				}
+				if note := info.Progress.Note; len(note) > 256 || !utf8.ValidString(note) || strings.Contains(note, "\x00") {
+					t.Errorf("the note is %q", note)
+				}
+			})
+		})
+	}
 }
 
 func TestNewWorkerNamesWhatIsWrong(t *testing.T) {
