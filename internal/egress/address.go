@@ -2,7 +2,9 @@ package egress
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 )
@@ -36,6 +38,8 @@ func lookup(addr netip.Addr) (name string, found bool) {
 // gate is the check every connection passes.
 type gate struct {
 	allowPrivate bool
+	// own reports whether an address is one of this machine's.
+	own func(netip.AddrPort) (bool, error)
 }
 
 // control runs between the creation of a socket and its connect call. The
@@ -49,7 +53,34 @@ func (g gate) control(_ context.Context, network, address string, _ syscall.RawC
 	if err != nil {
 		return blockedError("unreadable address")
 	}
-	return g.judge(ap.Addr())
+	if err := g.judge(ap.Addr()); err != nil || g.allowPrivate {
+		return err
+	}
+	own, err := g.own(ap)
+	if err != nil {
+		return fmt.Errorf("egress: look for the machine's own addresses: %w", err)
+	}
+	if own {
+		return blockedError("this machine")
+	}
+	return nil
+}
+
+// ownAddress reports whether addr is one of this machine's. It lets the kernel
+// choose the source for addr, which for an address of its own is that address.
+// Connecting a UDP socket sends nothing, and unlike listing the interfaces it
+// needs no netlink socket, which hardened services are often denied.
+func ownAddress(addr netip.AddrPort) (bool, error) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
+	if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) {
+		return false, nil // No route leads there, so the request will fail for that reason.
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }()
+	local, ok := conn.LocalAddr().(*net.UDPAddr)
+	return ok && local.AddrPort().Addr().Unmap() == addr.Addr(), nil
 }
 
 func (g gate) judge(addr netip.Addr) error {

@@ -62,11 +62,11 @@ func TestReadBodyErrors(t *testing.T) {
 			}
 		})
 	}
-	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
+	for cause, want := range map[error]string{context.Canceled: unreachable, context.DeadlineExceeded: late} {
 		t.Run("a read ended by "+cause.Error()+" is not the target's fault", func(t *testing.T) {
 			_, _, err := egress.ReadBody(iotest.ErrReader(cause), 9)
-			if got := egress.Public(err); !errors.Is(err, cause) || got != unreachable {
-				t.Errorf("ReadBody = %v, reads %q, want %v and %q", err, got, cause, unreachable)
+			if got := egress.Public(err); !errors.Is(err, cause) || got != want {
+				t.Errorf("ReadBody = %v, reads %q, want %v and %q", err, got, cause, want)
 			}
 		})
 	}

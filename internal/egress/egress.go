@@ -6,16 +6,47 @@
 // request and every connection again:
 //
 //	if err := egress.CheckURL(target, opts); err != nil {
-//		return err // safe to show: the text never repeats the URL
+//		return egress.Public(err) // says what is wrong and repeats nothing
 //	}
 //	client := egress.Client(opts)
 //	resp, err := client.Do(req)
 //	if err != nil {
-//		log.Warn("delivery failed", "err", err) // for operators
-//		return egress.Public(err)               // for the tenant
+//		log.Warn("delivery failed", "err", err)         // for operators
+//		return egress.Public(err), egress.Refused(err) // for the user; whether to give up
 //	}
 //	defer resp.Body.Close()
 //	body, truncated, err := egress.ReadBody(resp.Body, 64<<10)
+//
+// # What is refused
+//
+// URLs are http or https on any port, without user information, and their hosts
+// have one spelling: [CheckURL] tells the rules. Addresses are judged when the
+// kernel is about to connect to them, so neither a second name resolution nor a
+// name that changes its answer gets past. Refused are all special-purpose
+// networks of IANA's registries (private, loopback, link local with the cloud
+// metadata services, carrier NAT, multicast, documentation and so on), every
+// IPv6 form that carries an IPv4 address (mapped, compatible, NAT64, 6to4,
+// Teredo), all of IPv6 that is not global unicast, and the addresses of the
+// machine itself, which reach services that a firewall hides from the world.
+// [Options.AllowPrivate] lifts these and nothing else.
+//
+// Two things the machine cannot know: a public address that is translated to it
+// elsewhere, and a public address by which the operator's network reaches
+// something private, such as a NAT64 prefix of its own. Those are for the
+// network's own firewall.
+//
+// # What else is bounded
+//
+// Redirects are returned, not followed, so headers meant for one server reach no
+// other. Proxies from the environment are not used, because a proxy would
+// connect in our place and undo the check. Cookies are not kept. Response
+// headers, and with ReadBody bodies, have limits, and bodies are not unpacked.
+//
+// # What users may read
+//
+// Errors hold addresses and names, and are for the operator's log. [Public]
+// says the same in words that hold none. A refused address reads the same
+// whether anything listens there or not, as nothing was sent to it.
 package egress
 
 import (
@@ -31,8 +62,8 @@ const (
 
 // Options adjusts [Client] and [CheckURL]. Nil means the defaults.
 type Options struct {
-	// AllowPrivate lets requests reach private and special networks and names
-	// without a dot. It lifts nothing else. The default is false.
+	// AllowPrivate lets requests reach private and special networks, the machine
+	// itself and names without a dot. It lifts nothing else. The default is false.
 	AllowPrivate bool
 
 	// DialTimeout bounds name resolution and connecting together, and then
@@ -45,8 +76,9 @@ type Options struct {
 // Each address is judged after name resolution and before connecting, so a
 // name that changes its answer gains nothing. Redirects are returned, not
 // followed; proxies from the environment and cookies are not used. A request
-// whose URL [CheckURL] refuses is not sent. A refused address gives an error
-// that is [ErrBlocked]. Requests without a User-Agent get "Levqor".
+// whose URL [CheckURL] refuses is not sent. If all addresses of a host are
+// refused, the error is [ErrBlocked]; if one was tried, it says how that failed.
+// Requests without a User-Agent get "Levqor".
 //
 // Response headers are limited to 64 KiB; limit bodies with [ReadBody]. The
 // client sets no limit on the whole request: give one by the request's
@@ -55,7 +87,7 @@ func Client(o *Options) *http.Client {
 	opts := o.withDefaults()
 	dialer := &net.Dialer{
 		Timeout:        opts.DialTimeout,
-		ControlContext: gate{allowPrivate: opts.AllowPrivate}.control,
+		ControlContext: gate{allowPrivate: opts.AllowPrivate, own: ownAddress}.control,
 	}
 	return &http.Client{
 		Transport:     &transport{opts: opts, dialer: dialer, base: baseTransport(dialer)},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,42 @@ func TestClientChecksResolvedAddresses(t *testing.T) {
 	}
 }
 
+func TestClientChecksItsOwnAddresses(t *testing.T) {
+	to := func(t *testing.T, own func(netip.AddrPort) (bool, error)) (dialled []string, err error) {
+		t.Helper()
+		c := egress.Client(nil)
+		egress.SetResolver(c, resolver(t, fixed("8.8.8.8")))
+		egress.SetOwn(c, own)
+		passed := dials(c, errStopped)
+		_, err = send(t, c, "GET", "http://hook.example/", "")
+		return passed(), err
+	}
+	t.Run("a public address of this machine is blocked", func(t *testing.T) {
+		dialled, err := to(t, func(addr netip.AddrPort) (bool, error) { return addr.String() == "8.8.8.8:80", nil })
+		if !errors.Is(err, egress.ErrBlocked) || len(dialled) != 0 {
+			t.Errorf("Do = %v, dials = %v, want ErrBlocked and none", err, dialled)
+		}
+	})
+	t.Run("another's is not", func(t *testing.T) {
+		if _, err := to(t, func(netip.AddrPort) (bool, error) { return false, nil }); !errors.Is(err, errStopped) {
+			t.Errorf("Do = %v, want it to come to the connection", err)
+		}
+	})
+	t.Run("a machine that cannot tell does not connect, and may be asked again", func(t *testing.T) {
+		dialled, err := to(t, func(netip.AddrPort) (bool, error) { return false, syscall.EMFILE })
+		if !errors.Is(err, syscall.EMFILE) || egress.Refused(err) || len(dialled) != 0 {
+			t.Errorf("Do = %v, dials = %v, want the cause and none", err, dialled)
+		}
+	})
+	t.Run("the kernel tells which addresses are its own", func(t *testing.T) {
+		for addr, want := range map[string]bool{"127.0.0.1:80": true, "8.8.8.8:80": false, "[2606:4700::1]:80": false} {
+			if got, err := egress.OwnAddress(netip.MustParseAddrPort(addr)); got != want || err != nil {
+				t.Errorf("OwnAddress(%s) = %v, %v, want %v", addr, got, err, want)
+			}
+		}
+	})
+}
+
 func TestClientChecksEachDial(t *testing.T) {
 	t.Run("a name that flips from public to loopback is blocked at the flip", func(t *testing.T) {
 		tg := newTarget(t, ok)
@@ -119,6 +156,17 @@ func TestClientChecksEachDial(t *testing.T) {
 		}
 	})
 
+	t.Run("the failure of a public address counts more than a blocked one", func(t *testing.T) {
+		// As on networks that give every IPv4 host a NAT64 address besides.
+		for _, addrs := range [][]string{{"64:ff9b::808:808", "8.8.8.8"}, {"10.0.0.1", "8.8.8.8"}, {"8.8.8.8", "10.0.0.1"}} {
+			c := egress.Client(nil)
+			egress.SetResolver(c, resolver(t, fixed(addrs...)))
+			dials(c, errStopped)
+			if _, err := send(t, c, "GET", "http://hook.example/", ""); !errors.Is(err, errStopped) || egress.Refused(err) {
+				t.Errorf("%v: Do = %v, want the failure of 8.8.8.8", addrs, err)
+			}
+		}
+	})
 	t.Run("of a name with public and blocked addresses only the public are tried", func(t *testing.T) {
 		tg := newTarget(t, ok)
 		c := egress.Client(nil)

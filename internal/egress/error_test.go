@@ -17,7 +17,13 @@ import (
 	"github.com/levqor/sdk/internal/egress"
 )
 
-const unreachable = "the target could not be reached"
+// What users read.
+const (
+	unreachable = "the server could not be reached"
+	notPublic   = "the host's address is not public"
+	noName      = "the host's name could not be resolved"
+	late        = "the server did not answer in time"
+)
 
 // listen serves each connection on loopback by f until the test ends.
 func listen(t *testing.T, f func(net.Conn)) (address string) {
@@ -91,31 +97,51 @@ func at(t *testing.T, o *egress.Options, a answers) *http.Client {
 	return c
 }
 
-func TestPublicUnreachable(t *testing.T) {
+func TestPublicConnecting(t *testing.T) {
 	quick := &egress.Options{AllowPrivate: true, DialTimeout: 100 * time.Millisecond}
-	for name, err := range map[string]error{
-		"a blocked literal":                    failure(t, egress.Client(nil), "http://127.0.0.1:22/"),
-		"a blocked name":                       failure(t, at(t, nil, fixed("10.0.0.1")), "http://hook.example/"),
-		"a blocked https name":                 failure(t, at(t, nil, fixed("10.0.0.1")), "https://hook.example/"),
-		"a refused connection":                 failure(t, egress.Client(lenient), "http://"+closedPort(t)+"/"),
-		"a name without record":                failure(t, at(t, nil, func(int) []netip.Addr { return nil }), "http://hook.example/"),
-		"a silent name server":                 failure(t, at(t, quick, nil), "http://hook.example/"),
-		"a handshake timeout":                  failure(t, egress.Client(quick), "https://"+silentListener(t)+"/"),
-		"a hang-up":                            failure(t, egress.Client(lenient), "http://"+speaker(t, "")+"/"),
-		"a blocked address among other faults": errors.Join(&tls.CertificateVerificationError{Err: io.EOF}, egress.ErrBlocked),
-		"a cancelled context":                  context.Canceled,
-		"a deadline":                           context.DeadlineExceeded,
-		"an unknown error":                     errors.New("canary"),
+	reset := func(c net.Conn) {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
+	hangup := "the server closed the connection without an answer"
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a blocked literal":                    {failure(t, egress.Client(nil), "http://127.0.0.1:22/"), notPublic},
+		"a blocked literal of another network": {failure(t, egress.Client(nil), "http://[fd00:ec2::254]/"), notPublic},
+		"a blocked name":                       {failure(t, at(t, nil, fixed("10.0.0.1")), "http://hook.example/"), notPublic},
+		"a blocked https name":                 {failure(t, at(t, nil, fixed("10.0.0.1")), "https://hook.example/"), notPublic},
+		"a name without a dot":                 {failure(t, egress.Client(nil), "http://db/"), notPublic},
+		"a refused connection":                 {failure(t, egress.Client(lenient), "http://"+closedPort(t)+"/"), "the connection was refused"},
+		"a name without record":                {failure(t, at(t, nil, func(int) []netip.Addr { return nil }), "http://hook.example/"), noName},
+		"a silent name server":                 {failure(t, at(t, quick, nil), "http://hook.example/"), noName},
+		"a handshake timeout":                  {failure(t, egress.Client(quick), "https://"+silentListener(t)+"/"), late},
+		"a hang-up":                            {failure(t, egress.Client(lenient), "http://"+speaker(t, "")+"/"), hangup},
+		"a reset":                              {failure(t, egress.Client(lenient), "http://"+listen(t, reset)+"/"), hangup},
+		"a blocked address among other faults": {errors.Join(&tls.CertificateVerificationError{Err: io.EOF}, egress.ErrBlocked), notPublic},
+		"a cancelled context":                  {context.Canceled, unreachable},
+		"a deadline":                           {context.DeadlineExceeded, late},
+		"an unknown error":                     {errors.New("canary"), unreachable},
 	} {
-		t.Run(name+" reads as unreachable", func(t *testing.T) {
-			if err == nil {
-				t.Fatal("error = nil, want one")
+		t.Run(name+" reads: "+tt.want, func(t *testing.T) {
+			if got := egress.Public(tt.err); tt.err == nil || got != tt.want {
+				t.Errorf("Public(%v) = %q, want %q", tt.err, got, tt.want)
 			}
-			if got := egress.Public(err); got != unreachable {
-				t.Errorf("Public(%v) = %q, want %q", err, got, unreachable)
+			if got, want := egress.Refused(tt.err), tt.want == notPublic; got != want {
+				t.Errorf("Refused(%v) = %v, want %v", tt.err, got, want)
 			}
 		})
 	}
+	t.Run("a refused URL reads as what is wrong with it", func(t *testing.T) {
+		err := failure(t, egress.Client(lenient), "http://user@example.com/")
+		if got, want := egress.Public(err), "the URL has user information"; got != want || !egress.Refused(err) {
+			t.Errorf("Public(%v) = %q, want %q, refused", err, got, want)
+		}
+	})
+}
+
+func TestPublicLeaving(t *testing.T) {
 	t.Run("a caller that leaves during the response reads as unreachable", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -166,6 +192,7 @@ func TestPublicNamed(t *testing.T) {
 		{"plain HTTP on an https URL", failure(t, egress.Client(lenient), "https://"+speaker(t, "HTTP/1.1 400 Bad\r\n\r\n")+"/"), "did not accept a TLS"},
 		{"another protocol on an https URL", failure(t, egress.Client(lenient), "https://"+speaker(t, "SSH-2.0-canary\r\n")+"/"), "did not accept a TLS"},
 		{"another protocol", failure(t, egress.Client(lenient), "http://"+speaker(t, "SSH-2.0-canary\r\n")+"/"), "not valid HTTP"},
+		{"a protocol that nobody asked for", failure(t, egress.Client(lenient), "http://"+speaker(t, "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: canary\r\n\r\n")+"/"), "not valid HTTP"},
 		{"a bad header", failure(t, egress.Client(lenient), "http://"+speaker(t, "HTTP/1.1 200 OK\r\ncanary\r\n\r\n")+"/"), "not valid HTTP"},
 		{"a huge header", failure(t, egress.Client(lenient), "http://"+speaker(t, "HTTP/1.1 204 OK\r\nA: "+strings.Repeat("x", 1<<17)+"\r\n\r\n")+"/"), "not valid HTTP"},
 		{"a body cut short", failure(t, egress.Client(lenient), "http://"+speaker(t, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello")+"/"), "not valid HTTP"},

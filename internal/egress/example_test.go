@@ -34,7 +34,7 @@ func ExampleClient() {
 		fmt.Printf("%q %v %v\n", body, truncated, err)
 	}
 	// Output:
-	// true the target could not be reached
+	// true the host's address is not public
 	// "thank" true <nil>
 }
 
@@ -44,6 +44,6 @@ func ExampleCheckURL() {
 	fmt.Println(egress.CheckURL("http://169.254.169.254/latest/", nil))
 	// Output:
 	// <nil>
-	// egress: URL has user information
+	// egress: the URL has user information
 	// egress: target is in a private or special network (link local)
 }

@@ -5,8 +5,17 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"syscall"
 )
+
+// OwnAddress is how a client learns whether an address is the machine's.
+var OwnAddress = ownAddress
+
+// SetOwn makes c take addresses for the machine's own as f says.
+func SetOwn(c *http.Client, f func(netip.AddrPort) (bool, error)) {
+	c.Transport.(*transport).dialer.ControlContext = gate{own: f}.control
+}
 
 // SetResolver makes c resolve names by r.
 func SetResolver(c *http.Client, r *net.Resolver) {

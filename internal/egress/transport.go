@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 )
 
@@ -31,26 +32,60 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 
-	var answered atomic.Bool
-	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}
-	out := req.Clone(httptrace.WithClientTrace(req.Context(), trace))
+	var seen course
+	out := req.Clone(httptrace.WithClientTrace(req.Context(), seen.trace()))
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header.Set("User-Agent", defaultUserAgent)
 	}
 
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
-		return nil, classify(req.Context(), err, answered.Load())
+		return nil, seen.classify(req.Context(), err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Nothing was offered to switch to, and reading on would not end with
+		// the request's context.
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("%w: switched protocols unasked", errResponse)
 	}
 	dropBadLocation(resp)
 	resp.Request = req
 	return resp, nil
 }
 
-// classify marks an error that came after the target began to answer, because
-// net/http has no type for a malformed response.
-func classify(ctx context.Context, err error, answered bool) error {
-	if !answered || ctx.Err() != nil || isTimeout(err) {
+// course is how far a request came, for telling its failure.
+type course struct {
+	answered atomic.Bool
+
+	mu    sync.Mutex
+	tried error // how the last address that was not refused failed
+}
+
+func (c *course) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotFirstResponseByte: func() { c.answered.Store(true) },
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil || errors.Is(err, ErrBlocked) {
+				return
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.tried = err
+		},
+	}
+}
+
+// classify mends two things that net/http does not tell. An error that came
+// after the target began to answer is about the response, for which there is no
+// type. And a dialer reports the first of several addresses, which may be a
+// refused one although another was tried: then it is the other that counts.
+func (c *course) classify(ctx context.Context, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, ErrBlocked) && c.tried != nil {
+		return c.tried
+	}
+	if !c.answered.Load() || ctx.Err() != nil || isTimeout(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errResponse, err)

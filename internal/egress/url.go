@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"errors"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -9,7 +8,7 @@ import (
 )
 
 const (
-	maxURL   = 2048
+	maxURL   = 8 << 10 // Presigned URLs of cloud storage are the longest in use, at 2 to 4 KiB.
 	maxHost  = 253
 	maxLabel = 63
 )
@@ -17,7 +16,7 @@ const (
 // CheckURL reports why raw cannot be a target, or nil. It resolves no names:
 // [Client] judges addresses when it connects.
 //
-// A target is an absolute http or https URL of at most 2048 bytes of printable
+// A target is an absolute http or https URL of at most 8192 bytes of printable
 // ASCII, without user information and fragment. Its port, where given, is 1 to
 // 65535 in plain decimal. Its host is a DNS name in ASCII without a trailing
 // dot, an IPv4 address in dotted decimal, or a bracketed IPv6 address without
@@ -26,23 +25,27 @@ const (
 // Unless o allows private networks, a [Blocked] literal address and a name
 // without a dot are refused too, with an error that is [ErrBlocked].
 //
-// The error's text never repeats any part of raw.
+// The error's text never repeats any part of raw. [Refused] holds for it, and
+// [Public] gives its text without the package's name.
 func CheckURL(raw string, o *Options) error {
 	if err := checkText(raw); err != nil {
 		return err
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return errors.New("egress: URL is malformed") // The cause quotes the URL.
+		return urlError("the URL is malformed") // The cause quotes the URL.
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("egress: URL scheme is not http or https")
+		return urlError("the URL's scheme is not http or https")
 	}
 	if u.User != nil {
-		return errors.New("egress: URL has user information")
+		return urlError("the URL has user information")
 	}
 	if u.Opaque != "" || u.Hostname() == "" {
-		return errors.New("egress: URL has no host")
+		return urlError("the URL has no host")
+	}
+	if len(u.String()) > maxURL {
+		return urlError("the URL is longer than 8192 bytes once its characters are escaped")
 	}
 	if err := checkPort(u); err != nil {
 		return err
@@ -52,19 +55,19 @@ func CheckURL(raw string, o *Options) error {
 
 func checkText(raw string) error {
 	if raw == "" {
-		return errors.New("egress: URL is empty")
+		return urlError("the URL is empty")
 	}
 	if len(raw) > maxURL {
-		return errors.New("egress: URL is longer than 2048 bytes")
+		return urlError("the URL is longer than 8192 bytes")
 	}
 	for _, c := range []byte(raw) {
 		switch {
 		case c <= ' ' || c > '~':
-			return errors.New("egress: URL has a character that is not printable ASCII")
+			return urlError("the URL has a character that is not printable ASCII")
 		case c == '\\':
-			return errors.New("egress: URL has a backslash")
+			return urlError("the URL has a backslash")
 		case c == '#':
-			return errors.New("egress: URL has a fragment")
+			return urlError("the URL has a fragment")
 		}
 	}
 	return nil
@@ -77,7 +80,7 @@ func checkPort(u *url.URL) error {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || port[0] == '0' {
-		return errors.New("egress: URL port is not 1 to 65535")
+		return urlError("the URL's port is not 1 to 65535")
 	}
 	return nil
 }
@@ -88,7 +91,7 @@ func checkHost(u *url.URL, o Options) error {
 	if strings.HasPrefix(u.Host, "[") {
 		addr, err := netip.ParseAddr(host)
 		if err != nil || !addr.Is6() || addr.Zone() != "" {
-			return errors.New("egress: URL host is not a plain IPv6 address")
+			return urlError("the URL's host is not a plain IPv6 address")
 		}
 		return g.judge(addr)
 	}
@@ -98,7 +101,7 @@ func checkHost(u *url.URL, o Options) error {
 	if endsInNumber(host) {
 		addr, err := netip.ParseAddr(host)
 		if err != nil {
-			return errors.New("egress: URL host is not an IPv4 address in dotted decimal")
+			return urlError("the URL's host is not an IPv4 address in dotted decimal")
 		}
 		return g.judge(addr)
 	}
@@ -113,17 +116,17 @@ func checkHost(u *url.URL, o Options) error {
 // are given in punycode.
 func checkName(host string) error {
 	if len(host) > maxHost {
-		return errors.New("egress: URL host is too long")
+		return urlError("the URL's host is too long")
 	}
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" {
-			return errors.New("egress: URL host has an empty label or a trailing dot")
+			return urlError("the URL's host has an empty label or a trailing dot")
 		}
 		if len(label) > maxLabel || label[0] == '-' || label[len(label)-1] == '-' {
-			return errors.New("egress: URL host has a malformed label")
+			return urlError("the URL's host has a malformed label")
 		}
 		if strings.IndexFunc(label, notNameRune) >= 0 {
-			return errors.New("egress: URL host has a character that a name cannot have")
+			return urlError("the URL's host has a character that a name cannot have")
 		}
 	}
 	return nil

@@ -33,8 +33,15 @@ func TestCheckURL(t *testing.T) {
 			if got := errors.Is(strict, egress.ErrBlocked); got != (vector.want == private) {
 				t.Errorf("CheckURL(%q) = %v, is ErrBlocked = %v, want %s", vector.raw, strict, got, vector.want)
 			}
-			checkNoEcho(t, vector.raw, strict)
-			checkNoEcho(t, vector.raw, lenient)
+			for _, err := range []error{strict, lenient} {
+				if got := egress.Refused(err); got != (err != nil) {
+					t.Errorf("Refused(%v) = %v", err, got)
+				}
+				checkNoEcho(t, vector.raw, err)
+				if text := egress.Public(err); err != nil && text != "the host's address is not public" && "egress: "+text != err.Error() {
+					t.Errorf("%v reads %q", err, text)
+				}
+			}
 		})
 	}
 }
@@ -99,6 +106,9 @@ func FuzzCheckURL(f *testing.F) {
 		again, err := url.Parse(u.String())
 		if err != nil || again.Host != u.Host {
 			t.Fatalf("accepted %q changes to %q: %v", raw, u, err)
+		}
+		if err := egress.CheckURL(u.String(), nil); err != nil {
+			t.Fatalf("accepted %q becomes %q, which is refused: %v", raw, u, err)
 		}
 		if u.User != nil || strings.ContainsAny(u.Host, "@%\\/ ") {
 			t.Fatalf("accepted %q has host %q", raw, u.Host)

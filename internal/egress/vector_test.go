@@ -26,7 +26,7 @@ func vectors() []vector {
 		{"a public IPv6 literal", "http://[2606:4700:4700::1111]:443/", accepted},
 		{"a name that starts like an address", "http://127.0.0.1.example.com/", accepted},
 		{"a name with hex digits", "http://0xcafe.example/", accepted},
-		{"a URL of 2048 bytes", "http://example.com/" + strings.Repeat("a", 2048-19), accepted},
+		{"a URL of 8 KiB", "http://example.com/" + strings.Repeat("a", 8192-19), accepted},
 		{"a host of 253 bytes", "http://" + strings.Repeat("a.", 126) + "b/", accepted},
 
 		{"IPv4 loopback", "http://127.0.0.1/", private},
@@ -137,6 +137,7 @@ func vectors() []vector {
 		{"a label that ends with a hyphen", "http://a-.example.com/", malformed},
 		{"a label of 64 bytes", "http://" + label + "a.example/", malformed},
 		{"a host of 254 bytes", "http://" + strings.Repeat("a.", 126) + "bc/", malformed},
-		{"a URL of 2049 bytes", "http://example.com/" + strings.Repeat("a", 2049-19), malformed},
+		{"a URL of a byte more than 8 KiB", "http://example.com/" + strings.Repeat("a", 8193-19), malformed},
+		{"a URL that is longer once it is escaped", "http://example.com/" + strings.Repeat("{", 4000), malformed},
 	}
 }
