@@ -278,7 +278,7 @@ func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
 	}}}
-	if err := errors.Join(q.checkOptions(p, opts), under("/args", q.registry.validate(args))); err != nil {
+	if err := errors.Join(q.checkOptions(p, opts), fault.Under("/args", q.registry.validate(args))); err != nil {
 		return pending{}, err
 	}
 	return p, nil
@@ -382,12 +382,4 @@ func (q *Queue) clock() time.Time {
 		return time.Now() //nolint:forbidigo // see above
 	}
 	return q.opts.Now()
-}
-
-// under is fault.Under for an error that may be nil.
-func under(prefix string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fault.Under(prefix, err)
 }

@@ -102,6 +102,36 @@ func TestEnqueueNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// strict is a kind whose Validate returns plain errors.
+type strict struct{}
+
+func (strict) Kind() string    { return "strict" }
+func (strict) Validate() error { return errors.New("must be about something") }
+
+func TestAPlainErrorOfValidateIsInvalid(t *testing.T) {
+	_, err := jobs.New(jobs.NewMemStore(), jobs.NewRegistry(nil), nil).Enqueue(t.Context(), strict{}, nil)
+	if want := "jobs: enqueue: /args: must be about something: invalid"; !errors.Is(err, jobs.ErrInvalid) || err.Error() != want {
+		t.Errorf("Enqueue = %v, want %s", err, want)
+	}
+}
+
+// rules is a Validator that refuses everything.
+type rules struct{}
+
+func (rules) Struct(any) error {
+	return &jobs.Error{Kind: jobs.ErrInvalid, Code: "required", Field: "/b", Detail: "must be given"}
+}
+
+func TestTheValidatorOfTheRegistryIsAsked(t *testing.T) {
+	q := jobs.New(jobs.NewMemStore(), jobs.NewRegistry(&jobs.RegistryOptions{Validator: rules{}}), nil)
+	if _, err := q.Enqueue(t.Context(), add{}, nil); fields(err) != "/args/b required" {
+		t.Errorf("Enqueue = %v, want the validator's words about /args/b", err)
+	}
+	if _, err := q.Enqueue(t.Context(), add{A: -1}, nil); fields(err) != "/args/a too_small" {
+		t.Errorf("Enqueue = %v, want the type's own rules first", err)
+	}
+}
+
 // nested is a kind, by pointer, whose arguments have arguments.
 type nested struct {
 	In   add             `json:"in"`

@@ -13,12 +13,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/fault"
 )
 
 // Args are the arguments of a job: a type that marshals to a JSON object and
 // names its kind. Kind must work on the zero value. Args that also have a method
-// Validate() error are checked before they are stored, and args that implement
-// [SecretHolder] have their secrets encrypted.
+// Validate() error are checked before they are stored: what it returns is an
+// ErrInvalid, about the fields that its [*Error] values name or else about the
+// whole. Args that implement [SecretHolder] have their secrets encrypted.
 type Args interface {
 	// Kind names what is to be done, such as "http.request": 1 to 64 letters,
 	// digits and the characters _ . : - /.
@@ -177,7 +180,11 @@ func (r *Registry) lookup(name string) (Kind, bool) {
 // validate checks args by their own rules and then by the Validator's.
 func (r *Registry) validate(args any) error {
 	if v, ok := args.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
+		err := v.Validate()
+		if err != nil && len(fault.All(err)) == 0 {
+			return invalid("", "invalid", storable(err.Error(), 256))
+		}
+		if err != nil {
 			return err
 		}
 	}

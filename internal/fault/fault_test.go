@@ -3,6 +3,7 @@ package fault_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/levqor/sdk/internal/fault"
@@ -33,6 +34,41 @@ func TestUnderMovesEveryFieldAndLeavesTheRest(t *testing.T) {
 	plain := errors.New("plain")
 	if got := fault.Under("/args", plain); got != plain { //nolint:errorlint // the same value is the point
 		t.Errorf("Under = %v, want the error as it is", got)
+	}
+}
+
+func TestUnderLeavesNoErrorAlone(t *testing.T) {
+	if err := fault.Under("/args", nil); err != nil {
+		t.Errorf("Under = %v, want nil", err)
+	}
+}
+
+func TestAllKeepsTheOrderOfATree(t *testing.T) {
+	a, b, c := fault.Invalid("/a", "x", ""), fault.Invalid("/b", "x", ""), fault.Invalid("/c", "x", "")
+	err := fmt.Errorf("outer: %w", errors.Join(a, fmt.Errorf("inner: %w", errors.Join(b, errors.New("plain"))), fault.Opaque(fault.ErrInvalid, c)))
+	if got := fault.All(err); !slices.Equal(got, []*fault.Error{a, b, c}) {
+		t.Errorf("All = %v, want a, b, c", got)
+	}
+}
+
+// Each kind is told from every other, through whatever wraps it.
+func TestKindsAreTold(t *testing.T) {
+	kinds := []error{
+		fault.ErrInvalid, fault.ErrUnauthenticated, fault.ErrForbidden, fault.ErrNotFound,
+		fault.ErrConflict, fault.ErrLimit, fault.ErrUnavailable,
+	}
+	for i, kind := range kinds {
+		for _, err := range []error{
+			&fault.Error{Kind: kind},
+			fault.Opaque(kind, errors.New("cause")),
+			fault.Under("/x", &fault.Error{Kind: fmt.Errorf("refined: %w", kind)}),
+		} {
+			for k, other := range kinds {
+				if got, want := errors.Is(err, other), i == k; got != want {
+					t.Errorf("errors.Is(%v, %v) = %v", err, other, got)
+				}
+			}
+		}
 	}
 }
 
