@@ -52,7 +52,7 @@ func repeatable(req *http.Request) bool {
 
 // passing reports whether a failure may pass, and how long to wait for that.
 func passing(resp *http.Response, err error, attempt int) (time.Duration, bool) {
-	wait := min(firstWait<<attempt, maxWait)
+	wait := min(firstWait<<min(attempt, 7), maxWait)
 	wait = wait/2 + rand.N(wait/2+1)
 	if err != nil {
 		return wait, true

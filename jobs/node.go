@@ -171,6 +171,9 @@ func (r *run) leases() []Lease {
 func (r *run) hold(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if old := r.held[a.info.ID]; old != nil {
+		old.stop(ErrLeaseLost) // the store gave the job out again
+	}
 	r.held[a.info.ID] = a
 }
 

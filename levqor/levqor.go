@@ -107,14 +107,16 @@ func (a *App) Run(ctx context.Context) error {
 	if !a.phase.CompareAndSwap(fresh, running) {
 		return fmt.Errorf("levqor: run: the app runs already or has run: %w", ErrConflict)
 	}
-	stop := context.AfterFunc(ctx, func() { a.phase.Store(draining) })
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	context.AfterFunc(ctx, func() { a.phase.Store(draining) })
 	tidied := make(chan struct{})
 	go func() {
 		defer close(tidied)
 		a.tidy(ctx)
 	}()
 	err := a.work(ctx)
+	stop() // also if the work ended by itself
 	<-tidied
 	a.phase.Store(draining) // the function above may still be on its way
 	return err
@@ -126,11 +128,16 @@ func (a *App) Ready(ctx context.Context) error {
 	if a.phase.Load() == draining {
 		return fmt.Errorf("levqor: draining: %w", ErrUnavailable)
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	if err := a.stores.Check(ctx); err != nil {
-		return fault.Opaque(ErrUnavailable, err)
+		return fault.Opaque(ErrUnavailable, errors.New(fault.Cause(err))) // whatever it is, the answer is no
 	}
 	return nil
 }
+
+// readyTimeout bounds the look at the database, which a probe waits for.
+const readyTimeout = 2 * time.Second
 
 func (a *App) work(ctx context.Context) error {
 	if a.opts.NoWorker {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -88,23 +89,37 @@ func readSecret(given, databaseURL string) ([]byte, error) {
 		return nil, errors.New("LEVQOR_SECRET must be set with PostgreSQL, the same on all nodes; make one with: openssl rand -hex 32")
 	}
 	path += ".secret"
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // does not fail
-	// Written aside and linked into place, so a process that starts at the same
-	// time finds no file or all of it.
-	aside := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := os.WriteFile(aside, []byte(hex.EncodeToString(fresh)+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("keep the secret: %w", err)
-	}
-	defer func() { _ = os.Remove(aside) }()
-	if err := os.Link(aside, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("keep the secret: %w", err)
-	}
 	kept, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeSecret(path); err != nil {
+			return nil, fmt.Errorf("keep the secret: %w", err)
+		}
+		kept, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the secret: %w", err)
 	}
 	return []byte(strings.TrimSpace(string(kept))), nil
+}
+
+// makeSecret writes a secret aside, to a name that nobody has, and links it into
+// place, so a process that starts at the same time finds no file or all of it.
+func makeSecret(path string) error {
+	aside, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(aside.Name()) }()
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // does not fail
+	_, err = aside.WriteString(hex.EncodeToString(fresh) + "\n")
+	if err := errors.Join(err, aside.Sync(), aside.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(aside.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // url is what the start prints: the public URL, or the port on this machine.

@@ -71,6 +71,7 @@ func openPostgres(address string) (*bun.DB, error) {
 	if err != nil {
 		return nil, invalid("invalid_url", "is not a PostgreSQL URL")
 	}
+	config.RuntimeParams["standard_conforming_strings"] = "on" // literals are quoted by its rules
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))

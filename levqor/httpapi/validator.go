@@ -30,6 +30,9 @@ type tagValidator struct{ v *validator.Validate }
 
 // Struct implements [jobs.Validator].
 func (t tagValidator) Struct(s any) error {
+	if v := reflect.Indirect(reflect.ValueOf(s)); v.Kind() != reflect.Struct {
+		return nil // there are no tags to go by
+	}
 	err := t.v.Struct(s)
 	var broken validator.ValidationErrors
 	if !errors.As(err, &broken) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -20,6 +21,9 @@ type Hasher interface {
 }
 
 const hashPurpose = "api-key"
+
+// scopeForm leaves no room for a separator, so no scope can hold another.
+var scopeForm = regexp.MustCompile(`^(\*|[a-z0-9_.:-]{1,64})$`)
 
 // KeysOptions configure [Keys]. The zero value of each field means its default.
 type KeysOptions struct {
@@ -142,8 +146,8 @@ func (n NewKey) validate() error {
 	if n.Name == "" || len(n.Name) > 100 {
 		errs = append(errs, fault.Invalid("/name", "out_of_range", "must have 1 to 100 bytes"))
 	}
-	if len(n.Scopes) == 0 || slices.Contains(n.Scopes, "") {
-		errs = append(errs, fault.Invalid("/scopes", "required", "must hold at least one scope and none that is empty"))
+	if len(n.Scopes) == 0 || slices.ContainsFunc(n.Scopes, func(s string) bool { return !scopeForm.MatchString(s) }) {
+		errs = append(errs, fault.Invalid("/scopes", "invalid_format", "must hold at least one scope, each of letters, digits and : . _ - alone"))
 	}
 	return errors.Join(errs...)
 }

@@ -156,6 +156,13 @@ func TestTheOwnersKeyIsMadeOnce(t *testing.T) {
 func TestCreateNamesWhatIsWrong(t *testing.T) {
 	keys, _ := newKeys(t)
 	_, _, err := keys.Create(t.Context(), identity.NewKey{Scopes: []string{""}})
+	for _, scope := range []string{"jobs:read *", "*jobs", "a b", "A\n"} {
+		n := reader
+		n.Scopes = []string{scope}
+		if _, _, err := keys.Create(t.Context(), n); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("Create with the scope %q = %v, want ErrInvalid", scope, err)
+		}
+	}
 	for _, field := range []string{"/tenant", "/name", "/scopes"} {
 		if !errors.Is(err, identity.ErrInvalid) || !strings.Contains(err.Error(), field) {
 			t.Errorf("Create = %v, want ErrInvalid that names %s", err, field)
