@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/jobs"
 )
 
@@ -85,6 +86,9 @@ func TestVerdictsOfHandlers(t *testing.T) {
 		{"a permanent error discards", jobs.Permanent(errors.New("boom")), jobs.Discarded, 0},
 		{"an invalid value discards", fmt.Errorf("x: %w", jobs.ErrInvalid), jobs.Discarded, 0},
 		{"something missing discards", jobs.ErrNotFound, jobs.Discarded, 0},
+		{"a key that is not known discards", fault.ErrUnauthenticated, jobs.Discarded, 0},
+		{"something forbidden discards", fmt.Errorf("x: %w", fault.ErrForbidden), jobs.Discarded, 0},
+		{"a limit is waited for", fault.ErrLimit, jobs.Retryable, time.Second},
 		{"a conflict is tried again", jobs.ErrConflict, jobs.Retryable, time.Second},
 		{"an outage is tried again", jobs.ErrUnavailable, jobs.Retryable, time.Second},
 		{"a wait that was asked for is kept", jobs.RetryAfter(errors.New("boom"), time.Hour), jobs.Retryable, time.Hour},

@@ -47,15 +47,11 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
-
-	"github.com/levqor/sdk/internal/fault"
 )
 
 // DefaultQueue is the queue of kinds that name none.
@@ -109,85 +105,6 @@ func (q *Queue) ForTenant(tenant string) *Queue {
 	c := *q
 	c.tenant = tenant
 	return &c
-}
-
-// EnqueueOptions override the defaults of a job's kind. The zero value of each
-// field means the kind's default, or the package's where this process has not
-// registered the kind.
-type EnqueueOptions struct {
-	// Tenant owns the job. Default: the queue's tenant. A queue made by
-	// [Queue.ForTenant] refuses any other.
-	Tenant string
-	// Queue is where the job waits.
-	Queue string
-	// Priority orders the job within its queue, 1 first to 9 last.
-	Priority int
-	// MaxAttempts bounds how often it is tried, 1 to 1000.
-	MaxAttempts int
-	// Timeout bounds one attempt; [NoTimeout] for no bound.
-	Timeout time.Duration
-	// RunAt is the earliest time to run. Default: now. An instant that has passed
-	// means now but sorts before younger jobs.
-	RunAt time.Time
-	// Delay is how long to wait at least, by the store's clock. It excludes RunAt.
-	Delay time.Duration
-}
-
-// Entry is one job of an [Queue.EnqueueMany].
-type Entry struct {
-	// Args say what is to be done.
-	Args Args
-	// Options may be nil.
-	Options *EnqueueOptions
-}
-
-// Enqueue stores a job and returns it. Options may be nil. It returns an
-// ErrInvalid that names each wrong field below "/args" or among the options; the
-// job is then not stored.
-func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (Info, error) {
-	infos, err := q.EnqueueMany(ctx, []Entry{{Args: args, Options: opts}})
-	if err != nil {
-		return Info{}, err
-	}
-	return infos[0], nil
-}
-
-// EnqueueMany stores all of the jobs or none, and returns them in order. The
-// field of an ErrInvalid begins with the index of the job, such as
-// "/3/args/url", where there is more than one.
-func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
-	batch := make([]pending, len(entries))
-	var errs []error
-	for i, e := range entries {
-		p, err := q.prepare(e.Args, e.Options)
-		if err != nil && len(entries) > 1 {
-			err = fault.Under(fmt.Sprintf("/%d", i), err)
-		}
-		batch[i], errs = p, append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("jobs: enqueue: %w", err)
-	}
-	infos, err := q.insert(ctx, batch)
-	if err != nil {
-		return nil, fmt.Errorf("jobs: enqueue: %w", err)
-	}
-	return infos, nil
-}
-
-// EnqueueJSON stores a job whose arguments come as the JSON text of a registered
-// kind, and returns it. It returns an ErrUnknownKind for any other kind, and an
-// ErrInvalid as Enqueue does, also for fields that the kind does not know.
-func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts *EnqueueOptions) (Info, error) {
-	k, err := q.registry.Kind(kind)
-	if err != nil {
-		return Info{}, err
-	}
-	decoded, err := k.decode(args)
-	if err != nil {
-		return Info{}, fmt.Errorf("jobs: enqueue: %w", fault.Under("/args", err))
-	}
-	return q.Enqueue(ctx, decoded, opts)
 }
 
 // Get returns a job. It returns ErrNotFound if the tenant has none with that ID.
@@ -250,129 +167,6 @@ func (q *Queue) now() time.Time {
 		return time.Time{}
 	}
 	return q.opts.Now()
-}
-
-// pending is a job that has passed its checks and has no ID yet.
-type pending struct {
-	Insertion
-	args Args
-}
-
-func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
-	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-		return pending{}, invalid("/args", "required", "must not be nil")
-	}
-	if opts == nil {
-		opts = &EnqueueOptions{}
-	}
-	name := args.Kind()
-	kind, _ := q.registry.lookup(name)
-	o := kind.Options
-	o.setDefaults()
-	p := pending{args: args, Insertion: Insertion{Delay: opts.Delay, Info: Info{
-		Tenant:      cmp.Or(opts.Tenant, q.tenant),
-		Kind:        name,
-		Queue:       cmp.Or(opts.Queue, o.Queue),
-		Priority:    cmp.Or(opts.Priority, o.Priority),
-		MaxAttempts: cmp.Or(opts.MaxAttempts, o.MaxAttempts),
-		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
-		RunAt:       opts.RunAt,
-	}}}
-	if err := errors.Join(q.checkOptions(p, opts), fault.Under("/args", q.registry.validate(args))); err != nil {
-		return pending{}, err
-	}
-	return p, nil
-}
-
-func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
-	errs := []error{
-		checkName("/kind", p.Kind),
-		checkTenant("/tenant", p.Tenant),
-		checkName("/queue", p.Queue),
-		checkRange("/priority", p.Priority, 9),
-		checkRange("/max_attempts", p.MaxAttempts, 1000),
-		checkTimeout("/timeout_seconds", p.Timeout),
-	}
-	if q.tenant != "" && p.Tenant != q.tenant {
-		errs = append(errs, invalid("/tenant", "other_tenant", "is not the tenant of this queue"))
-	}
-	if opts.Delay < 0 {
-		errs = append(errs, invalid("/delay_seconds", "too_small", "must not be negative"))
-	}
-	if opts.Delay != 0 && !opts.RunAt.IsZero() {
-		errs = append(errs, invalid("/delay_seconds", "contradictory", "excludes run_at"))
-	}
-	if y := opts.RunAt.Year(); !opts.RunAt.IsZero() && (y < 1970 || y > 9999) {
-		errs = append(errs, invalid("/run_at", "out_of_range", "must lie between the years 1970 and 9999"))
-	}
-	return errors.Join(errs...)
-}
-
-// insert gives each job an ID and stores them. IDs that are taken are replaced;
-// a second collision in a row is next to impossible, a third is a broken store.
-func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
-	batch := make([]Insertion, len(jobs))
-	for i, p := range jobs {
-		if err := q.stamp(&batch[i], p); err != nil {
-			return nil, err
-		}
-	}
-	for range 3 {
-		taken, err := q.store.Insert(ctx, batch, q.now())
-		if err != nil {
-			return nil, err
-		}
-		if len(taken) == 0 {
-			q.wake(batch)
-			return inserted(batch), nil
-		}
-		for _, i := range taken {
-			if err := q.stamp(&batch[i], jobs[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
-}
-
-// wake tells the workers of this process about the jobs that are ready. If the
-// store is bound to a transaction, they look too early and find the jobs at their
-// next look.
-func (q *Queue) wake(batch []Insertion) {
-	last := ""
-	for i := range batch {
-		if in := &batch[i]; in.State == Ready && in.Queue != last {
-			last = in.Queue
-			q.registry.wakes.wake(last)
-		}
-	}
-}
-
-func inserted(batch []Insertion) []Info {
-	infos := make([]Info, len(batch))
-	for i := range batch {
-		infos[i] = batch[i].Info
-		infos[i].Args = redact(infos[i].Args)
-	}
-	return infos
-}
-
-// stamp fills in a job with an ID and the stored form of its arguments.
-func (q *Queue) stamp(in *Insertion, p pending) error {
-	*in = p.Insertion
-	in.ID = q.ids.next(q.clock())
-	raw, err := sealArgs(q.registry.opts.Sealer, p.Kind, in.ID, p.args)
-	if err != nil {
-		return fault.Under("/args", err)
-	}
-	if !isObject(raw) {
-		return invalid("/args", "wrong_type", "must be a JSON object")
-	}
-	if len(raw) > q.opts.MaxArgs {
-		return invalid("/args", "too_long", fmt.Sprintf("must be at most %d bytes of JSON", q.opts.MaxArgs))
-	}
-	in.Args = raw
-	return nil
 }
 
 // clock returns the time that new IDs begin with. It orders them roughly and

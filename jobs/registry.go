@@ -33,10 +33,10 @@ type Args interface {
 // late earlier attempt of a process that hung. What it returns is stored only
 // while its lease holds.
 //
-// An error is retried with backoff until the attempts are used up. An error
-// that is an ErrInvalid, ErrNotFound or a forbidden one, or that [Permanent]
-// wraps, ends the job at once. The context ends at the timeout, when the job is
-// cancelled, when the lease is lost, and when the worker stops.
+// An error is retried with backoff until the attempts are used up. An error of
+// the SDK that says invalid, unauthenticated, forbidden or not found, or one that
+// [Permanent] wraps, ends the job at once. The context ends at the timeout, when
+// the job is cancelled, when the lease is lost, and when the worker stops.
 type Func[A Args, R any] func(ctx context.Context, job *Job[A]) (R, error)
 
 // KindOptions are the defaults of a kind. The zero value of each field means

@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/levqor/sdk/internal/fault"
@@ -49,11 +50,14 @@ type verdict struct {
 
 func (v *verdict) Unwrap() error { return v.error }
 
+// permanentKinds are errors that come back whatever the time.
+var permanentKinds = []error{fault.ErrInvalid, fault.ErrUnauthenticated, fault.ErrForbidden, fault.ErrNotFound}
+
 // judge returns what becomes of a job of the kind after err.
 func judge(err error, info Info, backoff func(int) time.Duration) (state State, delay time.Duration) {
 	var v *verdict
 	if !errors.As(err, &v) {
-		v = &verdict{permanent: errors.Is(err, fault.ErrInvalid) || errors.Is(err, fault.ErrForbidden) || errors.Is(err, fault.ErrNotFound)}
+		v = &verdict{permanent: slices.ContainsFunc(permanentKinds, func(kind error) bool { return errors.Is(err, kind) })}
 	}
 	if v.permanent || info.Attempt >= info.MaxAttempts {
 		return Discarded, 0
