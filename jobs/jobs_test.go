@@ -82,6 +82,7 @@ func TestEnqueueNamesWhatIsWrong(t *testing.T) {
 		{"a negative delay", add{}, &jobs.EnqueueOptions{Delay: -1}, "/delay_seconds too_small"},
 		{"a delay and a time", add{}, &jobs.EnqueueOptions{Delay: 1, RunAt: now}, "/delay_seconds contradictory"},
 		{"a time in the Middle Ages", add{}, &jobs.EnqueueOptions{RunAt: time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC)}, "/run_at out_of_range"},
+		{"a time past the year 9999 in UTC", add{}, &jobs.EnqueueOptions{RunAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -7200))}, "/run_at out_of_range"},
 		{"several at once", add{A: -1}, &jobs.EnqueueOptions{Priority: 10}, "/priority too_large, /args/a too_small"},
 		{"a tenant with a NUL", add{}, &jobs.EnqueueOptions{Tenant: "\x00"}, "/tenant invalid_character"},
 		{"arguments that are not an object", text("x"), nil, "/args wrong_type"},
