@@ -33,5 +33,5 @@ func bodyError(err error) error {
 	if isTimeout(err) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("egress: read body: %w", err)
 	}
-	return fmt.Errorf("egress: read body: %w: %w", errResponse, err)
+	return fmt.Errorf("egress: read body: %w: %w", ErrResponse, err)
 }

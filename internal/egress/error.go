@@ -14,8 +14,10 @@ import (
 // requests must not reach. The error's text names that network, for logs.
 var ErrBlocked = errors.New("egress: target is in a private or special network")
 
-// errResponse reports that the target answered, but not with valid HTTP.
-var errResponse = errors.New("egress: target's response is not valid")
+// ErrResponse reports that the target answered, but not with valid HTTP. The
+// error's text may quote pieces of the answer, and so what a request with
+// secrets got back: it is not for logs then.
+var ErrResponse = errors.New("egress: target's response is not valid")
 
 // urlError says what is wrong with a URL without repeating any part of it.
 type urlError string
@@ -63,7 +65,7 @@ func Public(err error) string {
 		return textName
 	case isTimeout(err):
 		return textTimeout
-	case errors.Is(err, errResponse):
+	case errors.Is(err, ErrResponse):
 		return textResponse
 	case isCertificate(err):
 		return certificateText(err)

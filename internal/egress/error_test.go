@@ -202,6 +202,9 @@ func TestPublicNamed(t *testing.T) {
 			if !strings.Contains(got, c.want) {
 				t.Errorf("Public(%v) = %q, want %q in it", c.err, got, c.want)
 			}
+			if is := errors.Is(c.err, egress.ErrResponse); is != (c.want == "not valid HTTP") {
+				t.Errorf("%v is ErrResponse = %v", c.err, is)
+			}
 			if strings.Contains(got, "127") || strings.Contains(got, "canary") || strings.Contains(got, "hook") {
 				t.Errorf("Public = %q holds a value", got)
 			}

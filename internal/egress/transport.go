@@ -46,7 +46,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		// Nothing was offered to switch to, and reading on would not end with
 		// the request's context.
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("%w: switched protocols unasked", errResponse)
+		return nil, fmt.Errorf("%w: switched protocols unasked", ErrResponse)
 	}
 	dropBadLocation(resp)
 	resp.Request = req
@@ -88,7 +88,7 @@ func (c *course) classify(ctx context.Context, err error) error {
 	if !c.answered.Load() || ctx.Err() != nil || isTimeout(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errResponse, err)
+	return fmt.Errorf("%w: %w", ErrResponse, err)
 }
 
 func isTimeout(err error) bool {

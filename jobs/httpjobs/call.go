@@ -2,163 +2,126 @@ package httpjobs
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/http"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/levqor/sdk/internal/egress"
 	"github.com/levqor/sdk/jobs"
 )
 
-// Result is the answer.
-type Result struct {
-	// Status is the HTTP status, such as 200.
-	Status int `json:"status"`
-	// Headers are those of the answer, ordered by name.
-	Headers []ResultHeader `json:"headers"`
-	// Body is the answer's body, at most [MaxBody] bytes of it.
-	Body string `json:"body"`
-	// BodyEncoding says how Body is written: "text", or "base64" for a body that
-	// is not UTF-8 text.
-	BodyEncoding string `json:"body_encoding"`
-	// Truncated says that the answer's body was longer.
-	Truncated bool `json:"truncated"`
-}
-
-// ResultHeader is one header field of an answer.
-type ResultHeader struct {
-	// Name is the canonical name, such as "Content-Type".
-	Name string `json:"name"`
-	// Value is one of its values.
-	Value string `json:"value"`
-}
-
 // caller makes the requests of one registry's jobs.
 type caller struct {
-	guard  *egress.Options
 	client *http.Client
+	log    *slog.Logger
 }
 
 func (c caller) call(ctx context.Context, job *jobs.Job[Request]) (Result, error) {
-	// What is wrong with the URL itself another attempt cannot mend.
-	if err := egress.CheckURL(job.Args.URL, c.guard); err != nil {
-		return Result{}, jobs.Permanent(errors.New(strings.TrimPrefix(err.Error(), "egress: ")))
-	}
 	if t := job.Args.TimeoutSeconds; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(t*float64(time.Second)))
 		defer cancel()
 	}
 	req, err := newRequest(ctx, job)
-	if err != nil {
+	if err != nil { // of a job that was stored under other rules
 		return Result{}, jobs.Permanent(errors.New("the request could not be made from the arguments"))
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return Result{}, errors.New(egress.Public(err))
+		return Result{}, c.failure(ctx, job, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if !job.Args.expects(resp.StatusCode) {
-		return Result{}, refusal(resp)
+		return Result{}, refusal(resp, job.StartedAt)
 	}
-	return readResult(resp)
+	result, err := readResult(resp, newMask(job.Args.Secrets()))
+	if err != nil {
+		return Result{}, c.failure(ctx, job, err)
+	}
+	return result, nil
 }
 
 func newRequest(ctx context.Context, job *jobs.Job[Request]) (*http.Request, error) {
-	args := job.Args
-	var body io.Reader
-	if args.Body != "" {
-		body = strings.NewReader(args.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, args.method(), args.URL, body)
+	body, err := job.Args.content()
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range args.Headers {
+	req, err := http.NewRequestWithContext(ctx, job.Args.method(), job.Args.URL, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range job.Args.Headers {
 		req.Header.Add(h.Name, h.Value)
 	}
-	safe := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, req.Method)
-	if !safe && req.Header.Get("Idempotency-Key") == "" {
+	if _, given := req.Header["User-Agent"]; !given {
+		req.Header.Set("User-Agent", "levqor-jobs")
+	}
+	_, given := req.Header["Idempotency-Key"]
+	if !given && req.Method != http.MethodGet && req.Method != http.MethodHead {
 		req.Header.Set("Idempotency-Key", job.ID.String())
 	}
 	return req, nil
 }
 
+// failure returns the error of a request that got no answer, in words that the
+// job's owner may read, and logs the cause for the operator.
+func (c caller) failure(ctx context.Context, job *jobs.Job[Request], err error) error {
+	cause := err
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		cause = u.Err // without the URL, whose query may be personal
+	}
+	if errors.Is(err, egress.ErrResponse) {
+		cause = egress.ErrResponse // without what the server sent, which may repeat a secret
+	}
+	level := slog.LevelDebug
+	if errors.Is(err, egress.ErrBlocked) {
+		level = slog.LevelWarn
+	}
+	c.log.LogAttrs(ctx, level, "httpjobs: a request failed", slog.String("job", job.ID.String()),
+		slog.String("tenant", job.Tenant), slog.String("cause", cause.Error()))
+
+	shown := errors.New(egress.Public(err))
+	if egress.Refused(err) {
+		return jobs.Permanent(shown)
+	}
+	return shown
+}
+
 // refusal returns the error of a status that was not expected.
-func refusal(resp *http.Response) error {
-	err := fmt.Errorf("the target answered with status %d", resp.StatusCode)
-	if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
-		return jobs.Permanent(err)
+func refusal(resp *http.Response, asked time.Time) error {
+	switch status := resp.StatusCode; {
+	case status >= 500 && status <= 599, status == http.StatusTooManyRequests:
+		err := fmt.Errorf("the server answered %d", status)
+		return jobs.RetryAfter(err, retryAfter(resp.Header, asked))
+	case status >= 300 && status <= 399:
+		return jobs.Permanent(fmt.Errorf("the server answered %d, and redirects are not followed", status))
+	case status >= 200 && status <= 299:
+		return jobs.Permanent(fmt.Errorf("the server answered %d, which was not expected", status))
+	default:
+		return jobs.Permanent(fmt.Errorf("the server answered %d", status))
 	}
-	if wait := retryAfter(resp.Header); wait > 0 {
-		return jobs.RetryAfter(err, wait)
-	}
-	return err
 }
 
 // retryAfter reads both forms of the header, see RFC 9110 §10.2.3. A date counts
-// from the target's own clock, since only the difference is of interest.
-func retryAfter(h http.Header) time.Duration {
+// from the server's own clock, since only the difference is of interest, and
+// from the beginning of the attempt if the server does not tell its time.
+func retryAfter(h http.Header, asked time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // seconds is then the largest
 		return min(time.Duration(seconds)*time.Second, MaxRetryAfter)
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
 	}
-	from, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		asked = date
 	}
-	return max(0, min(at.Sub(from), MaxRetryAfter))
-}
-
-func readResult(resp *http.Response) (Result, error) {
-	raw, truncated, err := egress.ReadBody(resp.Body, MaxBody)
-	if err != nil {
-		return Result{}, errors.New(egress.Public(err))
-	}
-	if truncated {
-		raw = wholeRunes(raw)
-	}
-	result := Result{Status: resp.StatusCode, Headers: headersOf(resp.Header), Body: string(raw), BodyEncoding: "text", Truncated: truncated}
-	if !utf8.Valid(raw) || slices.Contains(raw, 0) {
-		result.Body, result.BodyEncoding = base64.StdEncoding.EncodeToString(raw), "base64"
-	}
-	return result, nil
-}
-
-// wholeRunes cuts off the beginning of a rune at the end of raw, so that cutting
-// a text off does not make it something else.
-func wholeRunes(raw []byte) []byte {
-	for i := 1; i < utf8.UTFMax && i <= len(raw); i++ {
-		if end := raw[len(raw)-i:]; utf8.RuneStart(end[0]) {
-			if !utf8.FullRune(end) {
-				return raw[:len(raw)-i]
-			}
-			break
-		}
-	}
-	return raw
-}
-
-// headersOf lists the fields in an order that depends on nothing else. Values
-// that are not UTF-8 are made so, as JSON would.
-func headersOf(h http.Header) []ResultHeader {
-	all := make([]ResultHeader, 0, len(h))
-	for name, values := range h {
-		for _, v := range values {
-			all = append(all, ResultHeader{Name: name, Value: strings.ToValidUTF8(v, "\uFFFD")})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b ResultHeader) int { return strings.Compare(a.Name, b.Name) })
-	return all
+	return max(0, min(at.Sub(asked), MaxRetryAfter))
 }
