@@ -7,138 +7,177 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 const module = "github.com/levqor/sdk"
-
-// reach lists, for each package, the third-party modules that it may bring
-// along, directly or not. A package that is not listed fails the test, and so
-// does a line without a package.
-var reach = map[string][]string{
-	"":                            nil,
-	"client":                      {oapi},
-	"jobs":                        nil,
-	"jobs/bunjobs":                {bun},
-	"jobs/httpjobs":               nil,
-	"jobs/jobstest":               nil,
-	"levqor":                      nil,
-	"levqor/identity":             nil,
-	"levqor/levqortest":           nil,
-	"levqor/bunlevqor":            {bun, drivers},
-	"levqor/httpapi":              {oapi, validation},
-	"levqor/httpapi/internal/oas": {oapi},
-	"internal/archtest":           nil,
-	"internal/bundb":              {bun},
-	"internal/bunopen":            {bun, drivers},
-	"internal/dbtest":             {bun, drivers},
-	"internal/egress":             nil,
-	"internal/fault":              nil,
-	"examples/customstore":        nil,
-	"examples/jobsonly":           {bun, drivers},
-	"examples/quickstart":         {bun, drivers},
-	"examples/server":             {bun, drivers, oapi, validation},
-}
-
-// What a technology brings along, as prefixes of import paths.
-const (
-	bun = "github.com/uptrace/bun github.com/jinzhu/inflection github.com/puzpuzpuz/xsync github.com/tmthrgd/go-hex " +
-		"github.com/vmihailenco/ golang.org/x/sys"
-	drivers = "github.com/jackc/ modernc.org/ github.com/dustin/go-humanize github.com/google/uuid github.com/mattn/go-isatty " +
-		"github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/text golang.org/x/sys golang.org/x/sync golang.org/x/crypto"
-	oapi       = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge"
-	validation = "github.com/getkin/kin-openapi github.com/go-openapi/ github.com/go-playground/ github.com/gabriel-vasile/mimetype " +
-		"github.com/leodido/go-urn github.com/oasdiff/ github.com/santhosh-tekuri/ github.com/perimeterx/ github.com/mohae/ github.com/josharian/ github.com/mailru/ " +
-		"github.com/woodsbury/ go.yaml.in/yaml gopkg.in/yaml golang.org/x/crypto golang.org/x/text golang.org/x/sys"
-)
-
-// forbidden lists packages of this module and of the standard library that a
-// package must not bring along.
-var forbidden = map[string][]string{
-	"jobs":              {"net/http", "database/sql", "levqor"},
-	"levqor":            {"net/http", "database/sql", "internal/bundb", "client"},
-	"levqor/identity":   {"net/http", "database/sql", "jobs"},
-	"levqor/levqortest": {"net/http", "database/sql"},
-	"jobs/jobstest":     {"net/http", "database/sql", "levqor"},
-	"jobs/bunjobs":      {"net/http", "levqor"},
-	"jobs/httpjobs":     {"database/sql", "levqor"},
-	"levqor/bunlevqor":  {"levqor/httpapi", "client"},
-	"levqor/httpapi":    {"database/sql", "levqor/bunlevqor", "jobs/bunjobs"},
-	"client":            {"database/sql", "jobs", "levqor"},
-}
 
 type pkg struct {
 	ImportPath string
 	Name       string
 	Dir        string
 	GoFiles    []string
+	Imports    []string
 	Deps       []string
-	Standard   bool
 }
 
-// rel returns the path within the module.
-func (p pkg) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+// path is the one within the module.
+func (p pkg) path() string { return own(p.ImportPath) }
 
-// packages lists those of the module.
+// own returns the path of a package within the module, "" if it is not of it.
+func own(importPath string) string {
+	if importPath == module {
+		return "."
+	}
+	rel, ok := strings.CutPrefix(importPath, module+"/")
+	if !ok {
+		return ""
+	}
+	return rel
+}
+
+// packages lists those of the module, with what they import on any system.
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Deps,Standard", "./...")
-	cmd.Dir = "../.."
-	out, err := cmd.Output()
+	all, err := list()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	var all []pkg
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p pkg
-		if err := dec.Decode(&p); err == io.EOF {
-			return all
-		} else if err != nil {
-			t.Fatal(err)
+	return all
+}
+
+var list = sync.OnceValues(func() ([]pkg, error) {
+	byPath := map[string]pkg{}
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,Deps", "./...")
+		cmd.Dir = "../.."
+		cmd.Env = append(os.Environ(), "GOOS="+system)
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, err
 		}
-		all = append(all, p)
+		for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+			var p pkg
+			if err := dec.Decode(&p); err == io.EOF {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			seen := byPath[p.ImportPath]
+			p.GoFiles = union(p.GoFiles, seen.GoFiles)
+			p.Imports = union(p.Imports, seen.Imports)
+			p.Deps = union(p.Deps, seen.Deps)
+			byPath[p.ImportPath] = p
+		}
+	}
+	return slices.SortedFunc(maps.Values(byPath), func(a, b pkg) int { return strings.Compare(a.ImportPath, b.ImportPath) }), nil
+})
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// within reports whether an import path is prefix or below it.
+func within(importPath, prefix string) bool {
+	return importPath == prefix || strings.HasPrefix(importPath, prefix+"/")
+}
+
+func TestEveryPackageIsListedAndEveryListedPackageExists(t *testing.T) {
+	unseen := maps.Clone(rooms)
+	for _, p := range packages(t) {
+		if _, ok := rooms[p.path()]; !ok {
+			t.Errorf("%s has no line in the list of rooms", p.path())
+		}
+		delete(unseen, p.path())
+	}
+	for name := range unseen {
+		t.Errorf("%s is in the list of rooms and does not exist", name)
 	}
 }
 
-func TestPackagesReachWhatIsListed(t *testing.T) {
-	listed := map[string]bool{}
+func TestPackagesBringAlongWhatIsListedAndNoMore(t *testing.T) {
 	for _, p := range packages(t) {
-		allowed, ok := reach[p.rel()]
-		listed[p.rel()] = true
-		if !ok {
-			t.Errorf("%s is not in the list", p.ImportPath)
-			continue
-		}
-		prefixes := strings.Fields(strings.Join(allowed, " "))
+		allowed := rooms[p.path()]
+		needed := map[string]bool{}
 		for _, dep := range p.Deps {
-			if !thirdParty(dep) || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(dep, prefix) }) {
+			var words []string
+			if name := own(dep); name != "" {
+				words = matching(strings.Fields(allowed.own), func(word string) bool { return word == "*" || word == name })
+			} else if costs(dep) {
+				words = matching(tech(allowed), func(prefix string) bool { return within(dep, prefix) })
+			} else {
 				continue
 			}
-			t.Errorf("%s brings along %s", p.ImportPath, dep)
-		}
-		for _, no := range forbidden[p.rel()] {
-			if slices.Contains(p.Deps, no) || slices.Contains(p.Deps, module+"/"+no) {
-				t.Errorf("%s brings along %s", p.ImportPath, no)
+			if len(words) == 0 {
+				t.Errorf("%s brings along %s", p.path(), dep)
+			}
+			for _, w := range words {
+				needed[w] = true
 			}
 		}
-	}
-	for path := range reach {
-		if !listed[path] {
-			t.Errorf("%s is in the list and does not exist", path)
+		for _, word := range append(strings.Fields(allowed.own), tech(allowed)...) {
+			if !needed[word] {
+				t.Errorf("%s may bring along %s and does not: shorten the list", p.path(), word)
+			}
 		}
 	}
 }
 
-// thirdParty reports whether a path is neither of the standard library nor of
-// this module. Vendored parts of the standard library begin with vendor/.
-func thirdParty(path string) bool {
-	first, _, _ := strings.Cut(path, "/")
-	return strings.Contains(first, ".") && path != module && !strings.HasPrefix(path, module+"/")
+func tech(r room) []string {
+	var prefixes []string
+	for _, t := range r.tech {
+		prefixes = append(prefixes, strings.Fields(string(t))...)
+	}
+	return prefixes
+}
+
+func matching(words []string, fits func(string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !fits(word) })
+}
+
+// costs reports whether a package outside the module must be listed: those of
+// third parties, and the two of the standard library that decide what a room is.
+func costs(importPath string) bool {
+	return thirdParty(importPath) || importPath == "database/sql" || importPath == "net/http"
+}
+
+// thirdParty reports whether a package outside the module is not of the standard
+// library. Parts of that which are vendored begin with vendor/.
+func thirdParty(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return strings.Contains(first, ".")
+}
+
+func TestTechnologiesAreImportedInTheirHomesOnly(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Name == "main" {
+			continue
+		}
+		for _, home := range homes {
+			welcome := slices.ContainsFunc(strings.Fields(home.names), func(pattern string) bool {
+				ok, err := path.Match(pattern, p.Name)
+				return ok && err == nil
+			})
+			if welcome {
+				continue
+			}
+			for _, imported := range p.Imports {
+				if imported == home.imports || thirdParty(imported) && within(imported, home.imports) {
+					t.Errorf("%s imports %s, which belongs in packages named %q", p.path(), imported, home.names)
+				}
+			}
+		}
+	}
 }
 
 func TestPackageNamesAreUnique(t *testing.T) {
@@ -148,45 +187,48 @@ func TestPackageNamesAreUnique(t *testing.T) {
 			continue
 		}
 		if other := seen[p.Name]; other != "" {
-			t.Errorf("%s and %s have the same name", other, p.ImportPath)
+			t.Errorf("%s and %s have the same name", other, p.path())
 		}
-		seen[p.Name] = p.ImportPath
+		seen[p.Name] = p.path()
 	}
 }
 
-func TestPackagesHaveOneCommentAndNamesHaveTheirs(t *testing.T) {
+func TestPackagesHaveOneCommentAndExportedNamesHaveTheirs(t *testing.T) {
 	for _, p := range packages(t) {
 		fset := token.NewFileSet()
-		var files []*ast.File
-		comments := 0
+		var written []*ast.File
+		var comments []string
 		for _, name := range p.GoFiles {
+			if strings.HasSuffix(name, ".gen.go") {
+				continue
+			}
 			file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if file.Doc != nil && !strings.HasSuffix(name, ".gen.go") {
-				comments++
-			}
-			if !strings.HasSuffix(name, ".gen.go") {
-				files = append(files, file)
+			written = append(written, file)
+			if file.Doc != nil {
+				comments = append(comments, name)
 			}
 		}
-		if comments != 1 {
-			t.Errorf("%s has %d package comments", p.ImportPath, comments)
+		if len(comments) != 1 {
+			t.Errorf("%s has package comments in %q, want one", p.path(), comments)
 		}
-		if p.Name == "main" || strings.HasPrefix(p.rel(), "internal/") {
+		if p.Name == "main" || strings.Contains("/"+p.path(), "/internal/") {
 			continue
 		}
-		d, err := doc.NewFromFiles(fset, files, p.ImportPath)
+		d, err := doc.NewFromFiles(fset, written, p.ImportPath)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range undocumented(d) {
-			t.Errorf("%s.%s has no comment", p.ImportPath, name)
+			t.Errorf("%s: %s has no comment", p.path(), name)
 		}
 	}
 }
 
+// undocumented returns the exported names without a comment. A comment on a group
+// of constants or variables is one on each of them.
 func undocumented(d *doc.Package) []string {
 	var names []string
 	note := func(text, name string) {
@@ -194,74 +236,25 @@ func undocumented(d *doc.Package) []string {
 			names = append(names, name)
 		}
 	}
-	funcs := slices.Clone(d.Funcs)
+	funcs, values := slices.Clone(d.Funcs), slices.Concat(d.Consts, d.Vars)
 	for _, typ := range d.Types {
 		note(typ.Doc, typ.Name)
 		if ast.IsExported(typ.Name) {
 			funcs = append(funcs, typ.Methods...)
 		}
 		funcs = append(funcs, typ.Funcs...)
+		values = slices.Concat(values, typ.Consts, typ.Vars)
 	}
 	for _, f := range funcs {
 		note(f.Doc, f.Name)
 	}
+	for _, v := range values {
+		for _, spec := range v.Decl.Specs {
+			spec := spec.(*ast.ValueSpec)
+			for _, name := range spec.Names {
+				note(v.Doc+spec.Doc.Text()+spec.Comment.Text(), name.Name)
+			}
+		}
+	}
 	return names
-}
-
-func TestTheModuleFileIsLean(t *testing.T) {
-	raw, err := os.ReadFile("../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(raw)) {
-		if strings.HasPrefix(line, "replace") || strings.HasPrefix(line, "tool") {
-			t.Errorf("go.mod has the line %q, which users would inherit", strings.TrimSpace(line))
-		}
-	}
-}
-
-func TestTheServerIsThin(t *testing.T) {
-	files, err := filepath.Glob("../../examples/server/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := 0
-	for _, f := range files {
-		if strings.HasSuffix(f, "_test.go") {
-			continue
-		}
-		raw, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines += strings.Count(string(raw), "\n")
-	}
-	if lines == 0 || lines > 300 {
-		t.Errorf("examples/server has %d lines; what it lacks belongs in levqor or httpapi", lines)
-	}
-}
-
-// A program of its own module that imports jobs alone downloads nothing.
-func TestAProgramWithJobsAloneNeedsNoThirdParty(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("go.mod", "module example.com/host\n\ngo 1.26\n\nrequire "+module+" v0.0.0\n\nreplace "+module+" => "+root+"\n")
-	write("main.go", "package main\n\nimport \""+module+"/jobs\"\n\nfunc main() { println(jobs.DefaultQueue) }\n")
-	cmd := exec.Command("go", "run", "-mod=mod", ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go run: %v\n%s", err, out)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "go.sum")); !os.IsNotExist(err) {
-		t.Errorf("go.sum was written: %v", err)
-	}
 }
