@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -22,7 +23,7 @@ const maxBody = 1 << 20
 // admit lets a request through to its operation, with its caller in the context
 // and its body read, or returns why not.
 func (s *server) admit(w http.ResponseWriter, r *http.Request, op *operation) (*http.Request, error) {
-	if strings.Contains(r.URL.RawQuery, "lvq_") {
+	if holdsKey(r.URL.RawQuery) {
 		return r, errKeyInQuery
 	}
 	if !op.public {
@@ -44,6 +45,12 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, op *operation) (*
 		errs = append(errs, err)
 	}
 	return r, errors.Join(errs...)
+}
+
+// holdsKey reports whether a query holds an API key, encoded or not.
+func holdsKey(query string) bool {
+	plain, err := url.QueryUnescape(query)
+	return strings.Contains(query, "lvq_") || err == nil && strings.Contains(plain, "lvq_")
 }
 
 type callerKey struct{}
@@ -81,7 +88,7 @@ func (s *server) checkParameters(r *http.Request, op *operation) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{unknownParameters(query, op)}
+	errs := []error{unknownParameters(query, op), repeatedHeaders(r.Header, op)}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, QueryParams: query, Route: op.route,
 		Options: &openapi3filter.Options{

@@ -202,7 +202,7 @@ func system(t *testing.T, api *client.ClientWithResponses) {
 // FuzzHTTP sends anything at all. No answer may be an error of the service, and
 // each must be one that the contract lists.
 func FuzzHTTP(f *testing.F) {
-	s := newService(f)
+	s := newKinds(f)
 	spec := loadContract(f)
 	token := s.key("acme", "*")
 	for _, seed := range []struct{ method, target, header, body string }{
@@ -212,6 +212,13 @@ func FuzzHTTP(f *testing.F) {
 		{"POST", "/api/v1/jobs", "Idempotency-Key: a", mail},
 		{"POST", "/api/v1/jobs", "Idempotency-Key: a", `{"kind":"mail","args":{"to":[{"email":"a@b.cd"}]},"run_at":"9999-12-31T23:59:59Z","timeout_seconds":0.001}`},
 		{"POST", "/api/v1/jobs", "Idempotency-Key: b", `{"kind":"mail","args":{},"delay_seconds":1e308,"priority":1e99}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: c", strings.TrimSuffix(mail, "}") + `,"priority":1.0,"max_attempts":1e0}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: d", strings.TrimSuffix(mail, "}") + `,"run_at":"2030-12-31T23:59:60Z"}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: e", strings.TrimSuffix(mail, "}") + `,"run_at":"9999-12-31T23:59:59-23:59"}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: f", `{"kind":"report","args":{"parts":[{"tags":null}],"by_name":{"a":{}},"pair":[1],"quoted":"7","any":[1e999]}}`},
+		{"POST", "/api/v1/jobs", "Idempotency-Key: g", `{"kind":"tree","args":{"left":{"more":[{"trees":{"a":{"b":null}}}]}}}`},
+		{"GET", "/api/v1//jobs/x", "", ""},
+		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},
 		{"POST", "/api/v1/jobs/job_00000000001/cancel", "", ""},
 		{"POST", "/api/v1/jobs/%00/retry", "", "x"},
@@ -299,7 +306,15 @@ func TestServeCutsOffWhatTakesTooLong(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	begun := make(chan struct{})
-	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-release })
+	cut := make(chan struct{})
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		select {
+		case <-r.Context().Done():
+			close(cut)
+		case <-release:
+		}
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
@@ -314,5 +329,10 @@ func TestServeCutsOffWhatTakesTooLong(t *testing.T) {
 	stop()
 	if err := <-served; !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Serve = %v, want that requests were cut off", err)
+	}
+	select {
+	case <-cut:
+	case <-time.After(5 * time.Second):
+		t.Error("the request goes on")
 	}
 }

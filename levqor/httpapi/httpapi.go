@@ -64,10 +64,10 @@ func New(app *levqor.App, opts *Options) (http.Handler, error) {
 	s.doc = doc
 	s.router = &router{mux: http.NewServeMux(), server: s}
 	strict := oas.NewStrictHandlerWithOptions(s, nil, oas.StrictHTTPServerOptions{
-		RequestErrorHandlerFunc:  s.fail,
+		RequestErrorHandlerFunc:  s.refuse,
 		ResponseErrorHandlerFunc: s.fail,
 	})
-	oas.HandlerWithOptions(strict, oas.StdHTTPServerOptions{BaseRouter: s.router, ErrorHandlerFunc: s.fail})
+	oas.HandlerWithOptions(strict, oas.StdHTTPServerOptions{BaseRouter: s.router, ErrorHandlerFunc: s.refuse})
 	return s, nil
 }
 

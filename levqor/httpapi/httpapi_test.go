@@ -136,7 +136,7 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a field of the wrong type", post(body(`,"priority":"x"`)), 400, "validation_failed", "#/priority wrong_type"},
 		{"a field out of range", post(body(`,"priority":10,"max_attempts":0`)), 400, "validation_failed", "#/max_attempts too_small, #/priority too_large"},
 		{"an unknown field", post(body(`,"zzz":1`)), 400, "validation_failed", "#/zzz unknown_field"},
-		{"an unknown field with a strange name", post(body(`,"a/b~\"c":1`)), 400, "validation_failed", `#/a~1b~0"c unknown_field`},
+		{"an unknown field with a strange name", post(body(`,"a/b~\"c":1`)), 400, "validation_failed", "#/a~1b~0%22c unknown_field"},
 		{"a missing field", post(`{"args":{}}`), 400, "validation_failed", "#/kind required"},
 		{"null for an object", post(`{"kind":"mail","args":null}`), 400, "validation_failed", "#/args wrong_type"},
 		{"a duplicate key", post(body(`,"kind":"mail"`)), 400, "validation_failed", "#/kind duplicate_key"},
@@ -155,12 +155,21 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"args of the wrong type", args(`{"to":"x"}`), 400, "validation_failed", "#/args/to wrong_type"},
 		{"args with a wrong type deep inside", args(`{"to":[{"email":7}]}`), 400, "validation_failed", "#/args/to/0/email wrong_type"},
 		{"args with an unknown field", args(`{"to":[{"email":"a@b.cd"}],"cc":1}`), 400, "validation_failed", "#/args/cc unknown_field"},
-		{"args that break their tags", args(`{"to":[{"email":"a@b.cd"},{"email":"x"}],"body":"` + strings.Repeat("x", 21) + `"}`), 400, "validation_failed", "#/args/body too_large, #/args/to/1/email invalid_format"},
+		{"args that break their tags", args(`{"to":[{"email":"a@b.cd"},{"email":"x"}],"body":"` + strings.Repeat("x", 21) + `"}`), 400, "validation_failed", "#/args/body too_long, #/args/to/1/email invalid_format"},
 		{"args without what they need", args(`{}`), 400, "validation_failed", "#/args/to required"},
 		{"a delay and a time", post(body(`,"delay_seconds":1,"run_at":"2030-01-01T00:00:00Z"`)), 400, "validation_failed", "#/delay_seconds contradictory"},
+		{"a leap second, which Go has none of", post(body(`,"run_at":"2030-12-31T23:59:60Z"`)), 400, "validation_failed", "#/run_at invalid_format"},
+		{"a time past the last in UTC", post(body(`,"run_at":"9999-12-31T23:59:59-23:59"`)), 400, "validation_failed", "#/run_at out_of_range"},
+		{"a whole number written as a fraction", post(body(`,"priority":1.0`)), 400, "validation_failed", "#/priority wrong_type"},
+		{"a whole number with an exponent", post(body(`,"max_attempts":1e0`)), 400, "validation_failed", "#/max_attempts wrong_type"},
+		{"args that are null", args(`null`), 400, "validation_failed", "#/args wrong_type"},
+		{"args with a null for a list that is required", args(`{"to":null}`), 400, "validation_failed", "#/args/to required"},
+		{"args with an unknown field deep inside", args(`{"to":[{"email":"a@b.cd","cc":1}]}`), 400, "validation_failed", "#/args/to/0/cc unknown_field"},
+		{"args with a number that no type holds", args(`{"to":[],"extra":{"a":1e999}}`), 400, "validation_failed", "#/args/extra/a wrong_type"},
 		{"a time that is none", post(body(`,"run_at":"soon"`)), 400, "validation_failed", "#/run_at invalid_format"},
 		{"no idempotency key", request{"POST", "/api/v1/jobs", token, "", "application/json", mail}, 400, "idempotency_key_required", ""},
 		{"an idempotency key that is none", request{"POST", "/api/v1/jobs", token, "ä", "application/json", mail}, 400, "validation_failed", "Idempotency-Key idempotency_key_invalid"},
+		{"an idempotency key of quotes alone", request{"POST", "/api/v1/jobs", token, `""`, "application/json", mail}, 400, "validation_failed", "Idempotency-Key idempotency_key_invalid"},
 		{"an unknown parameter", request{method: "GET", path: "/api/v1/jobs?x=1", token: token}, 400, "validation_failed", "x unknown_parameter"},
 		{"a parameter twice", request{method: "GET", path: "/api/v1/jobs?limit=1&limit=2", token: token}, 400, "validation_failed", "limit duplicate_parameter"},
 		{"a limit past the last", request{method: "GET", path: "/api/v1/jobs?limit=101", token: token}, 400, "validation_failed", "limit too_large"},
@@ -169,11 +178,14 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a cursor of nobody", request{method: "GET", path: "/api/v1/jobs?cursor=xyz", token: token}, 400, "invalid_cursor", ""},
 		{"a broken query", request{method: "GET", path: "/api/v1/jobs?a=%zz", token: token}, 400, "validation_failed", " invalid_format"},
 		{"a key in the query", request{method: "GET", path: "/api/v1/jobs?key=" + token, token: token}, 400, "api_key_in_query", ""},
+		{"an encoded key in the query", request{method: "GET", path: "/api/v1/jobs?kind=%6Cvq_live_x", token: token}, 400, "api_key_in_query", ""},
 		{"no key", request{method: "GET", path: "/api/v1/jobs"}, 401, "invalid_api_key", ""},
 		{"a key of nobody", request{method: "GET", path: "/api/v1/jobs", token: "lvq_live_x"}, 401, "invalid_api_key", ""},
 		{"an unknown job", request{method: "GET", path: "/api/v1/jobs/job_nope", token: token}, 404, "not_found", ""},
 		{"an unknown route", request{method: "GET", path: "/api/v1/nothing", token: token}, 404, "not_found", ""},
 		{"a path that is not clean", request{method: "GET", path: "/api/v1//jobs", token: token}, 404, "not_found", ""},
+		{"a path that is not clean, of an operation with an ID", request{method: "GET", path: "/api/v1//jobs/x", token: token}, 404, "not_found", ""},
+		{"a path that goes up", request{method: "POST", path: "/api/v1/jobs/x/../x/cancel", token: token}, 404, "not_found", ""},
 		{"an unknown method", request{method: "PATCH", path: "/api/v1/jobs", token: token}, 405, "method_not_allowed", ""},
 	}
 	for _, tt := range tests {
@@ -204,6 +216,20 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 	}
 	if resp := s.create(token, "k", mail); resp.StatusCode != 201 {
 		t.Errorf("the key was burnt by refused requests: %d", resp.StatusCode)
+	}
+}
+
+func TestAHeaderTwiceIsRefused(t *testing.T) {
+	s := newService(t)
+	r := httptest.NewRequest("POST", "/api/v1/jobs", strings.NewReader(mail))
+	r.Header = http.Header{
+		"Authorization": {"Bearer " + s.key("acme", "*")}, "Content-Type": {"application/json"}, "Idempotency-Key": {"a", "b"},
+	}
+	rec := httptest.NewRecorder()
+	s.handler.ServeHTTP(rec, r)
+	p := decode[client.Problem](t, rec.Result())
+	if rec.Code != 400 || fieldsOf(p) != "Idempotency-Key duplicate_parameter" {
+		t.Errorf("the answer is %d %q", rec.Code, fieldsOf(p))
 	}
 }
 

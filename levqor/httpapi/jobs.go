@@ -126,7 +126,7 @@ func fingerprint(b *client.CreateJobJSONRequestBody) []byte {
 
 // unquote accepts a key as a structured field, in quotes, as well as bare.
 func unquote(key string) string {
-	if len(key) > 2 && strings.HasPrefix(key, `"`) && strings.HasSuffix(key, `"`) {
+	if len(key) > 1 && strings.HasPrefix(key, `"`) && strings.HasSuffix(key, `"`) {
 		return key[1 : len(key)-1]
 	}
 	return key

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/levqor/sdk/client"
@@ -75,6 +76,17 @@ func ruleFor(err error) rule {
 	return internal
 }
 
+// refuse answers a request that the contract admits and the generated code cannot
+// decode, such as an integer written 1.0.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := fault.Invalid("", "invalid", "has a value in a form that is not accepted")
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		refusal.Field = "/" + strings.ReplaceAll(wrong.Field, ".", "/")
+		refusal.Code, refusal.Detail = "wrong_type", "has the wrong type, or is a number in another form than its type is written in"
+	}
+	s.fail(w, r, refusal)
+}
+
 // fail answers a request with an error. Errors of the service itself are logged
 // and not described.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -127,7 +139,7 @@ func fieldErrors(err error) []client.FieldError {
 			where := client.FieldErrorIn(in)
 			e.In, e.Parameter = &where, &name
 		} else {
-			pointer := "#" + f.Field
+			pointer := "#" + (&url.URL{Fragment: f.Field}).EscapedFragment()
 			e.Pointer = &pointer
 		}
 		all = append(all, e)

@@ -25,17 +25,24 @@ type operation struct {
 	body   *openapi3.Schema // nil if there is none
 }
 
+// endpoint is an operation behind its gate. Its type tells it from the handlers
+// that the mux makes up for what it does not have.
+type endpoint http.HandlerFunc
+
+// ServeHTTP implements [http.Handler].
+func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) { e(w, r) }
+
 // HandleFunc registers an operation behind its gate.
 func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	op := rt.operation(pattern)
-	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	rt.mux.Handle(pattern, endpoint(func(w http.ResponseWriter, r *http.Request) {
 		r, err := rt.server.admit(w, r, op)
 		if err != nil {
 			rt.server.fail(w, r, err)
 			return
 		}
 		handler(w, r)
-	})
+	}))
 }
 
 // operation finds the operation of a pattern. The patterns come from the same
@@ -57,13 +64,15 @@ func (rt *router) operation(pattern string) *operation {
 }
 
 // ServeHTTP serves a request, or says as a problem that there is no such route.
+// A path that is not clean, such as /api/v1//jobs, is one of those: a redirect
+// would be an answer that the contract does not have.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	handler, pattern := rt.mux.Handler(r)
-	if pattern != "" && strings.HasSuffix(pattern, " "+r.URL.Path) || isTemplate(pattern) {
-		rt.mux.ServeHTTP(w, r)
+	handler, _ := rt.mux.Handler(r)
+	if _, ok := handler.(endpoint); ok {
+		rt.mux.ServeHTTP(w, r) // sets the path's values
 		return
 	}
-	// The mux answers in plain text; only its verdict is of use.
+	// The mux answers in text or HTML; only its verdict is of use.
 	verdict := &verdictWriter{header: http.Header{}}
 	handler.ServeHTTP(verdict, r)
 	if verdict.status == http.StatusMethodNotAllowed {
@@ -73,8 +82,6 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rt.server.fail(w, r, errRoute)
 }
-
-func isTemplate(pattern string) bool { return strings.Contains(pattern, "{") }
 
 // verdictWriter keeps the head of an answer and drops the rest.
 type verdictWriter struct {

@@ -1,22 +1,19 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
-	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/openapi3gen"
 
 	"github.com/levqor/sdk/internal/fault"
-	"github.com/levqor/sdk/jobs"
 )
 
 // A fault about a parameter has a Field such as "query:limit"; one about the
@@ -26,8 +23,14 @@ func parameterField(in, name string) string { return in + ":" + name }
 // checkSchema returns a fault for everything about value that breaks the schema,
 // with pointers below the given one.
 func checkSchema(schema *openapi3.Schema, value any, pointer string) error {
-	return errors.Join(schemaErrors(schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()), pointer)...)
+	err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest(),
+		openapi3.WithStringFormatValidator("date-time", dateTime))
+	return errors.Join(schemaErrors(err, pointer)...)
 }
+
+// dateTime takes what the decoder takes. The validator's own pattern lets leap
+// seconds pass, which Go has none of.
+var dateTime = openapi3.NewCallbackValidator(func(s string) error { return new(time.Time).UnmarshalText([]byte(s)) })
 
 // schemaErrors turns the validator's errors, whose texts may repeat what the
 // caller sent, into faults.
@@ -71,19 +74,19 @@ func describe(e *openapi3.SchemaError) (code, detail string) {
 	case "enum":
 		return "unknown_value", "must be one of the listed values"
 	case "minLength":
-		return "too_short", fmt.Sprintf("must have at least %d characters", s.MinLength)
+		return "too_short", "must have at least " + count(s.MinLength, "character")
 	case "maxLength":
-		return "too_long", fmt.Sprintf("must have at most %d characters", *s.MaxLength)
+		return "too_long", "must have at most " + count(*s.MaxLength, "character")
 	case "minItems":
-		return "too_short", fmt.Sprintf("must have at least %d elements", s.MinItems)
+		return "too_short", "must have at least " + count(s.MinItems, "element")
 	case "maxItems":
-		return "too_long", fmt.Sprintf("must have at most %d elements", *s.MaxItems)
+		return "too_long", "must have at most " + count(*s.MaxItems, "element")
 	case "minimum":
 		return "too_small", "must be at least " + number(s.Min)
 	case "maximum":
 		return "too_large", "must be at most " + number(s.Max)
 	case "pattern":
-		return "invalid_format", "has a character that is not allowed"
+		return "invalid_format", "does not match the pattern of this field"
 	case "format":
 		return "invalid_format", "must be written as " + s.Format
 	default:
@@ -100,6 +103,13 @@ func typeName(s *openapi3.Schema) string {
 		return "an " + names[0]
 	}
 	return "a " + names[0]
+}
+
+func count(n uint64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func number(n *float64) string { return strconv.FormatFloat(*n, 'f', -1, 64) }
@@ -174,51 +184,14 @@ func unknownParameters(query url.Values, op *operation) error {
 	return errors.Join(errs...)
 }
 
-// kindSchemas knows the schema of each kind's arguments: the given one, or one
-// derived from the Go type.
-type kindSchemas struct {
-	registry *jobs.Registry
-	known    sync.Map // kind name → *openapi3.Schema
-}
-
-// check checks the arguments of a kind against its schema. It returns
-// jobs.ErrUnknownKind for a kind that is not registered.
-func (k *kindSchemas) check(name string, args []byte) error {
-	kind, err := k.registry.Kind(name)
-	if err != nil {
-		return err
+// repeatedHeaders refuses several values of a header that is a parameter: the
+// validator and the operation could each take another one.
+func repeatedHeaders(h http.Header, op *operation) error {
+	var errs []error
+	for _, p := range op.route.Operation.Parameters {
+		if p.Value.In == openapi3.ParameterInHeader && len(h.Values(p.Value.Name)) > 1 {
+			errs = append(errs, fault.Invalid(parameterField("header", p.Value.Name), "duplicate_parameter", "must not appear twice"))
+		}
 	}
-	schema, err := k.schema(kind)
-	if err != nil {
-		return err
-	}
-	value, err := parseJSON(args)
-	if err != nil {
-		return fault.Under("/args", err)
-	}
-	return checkSchema(schema, value, "/args")
-}
-
-func (k *kindSchemas) schema(kind jobs.Kind) (*openapi3.Schema, error) {
-	if known, ok := k.known.Load(kind.Name); ok {
-		return known.(*openapi3.Schema), nil //nolint:forcetypeassert // only schemas are stored
-	}
-	schema, err := schemaOf(kind)
-	if err != nil {
-		return nil, fmt.Errorf("httpapi: schema of kind %s: %w", kind.Name, err)
-	}
-	k.known.Store(kind.Name, schema)
-	return schema, nil
-}
-
-func schemaOf(kind jobs.Kind) (*openapi3.Schema, error) {
-	if kind.Options.Schema != nil {
-		schema := &openapi3.Schema{}
-		return schema, json.Unmarshal(kind.Options.Schema, schema)
-	}
-	ref, err := openapi3gen.NewSchemaRefForValue(reflect.New(kind.Args).Interface(), nil)
-	if err != nil {
-		return nil, err
-	}
-	return ref.Value, nil
+	return errors.Join(errs...)
 }

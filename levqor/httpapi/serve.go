@@ -50,7 +50,11 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opt
 	stop := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
 		defer cancel()
-		drained <- srv.Shutdown(grace)
+		err := srv.Shutdown(grace)
+		if err != nil {
+			_ = srv.Close() // Shutdown gives up and leaves them open
+		}
+		drained <- err
 	})
 	defer stop()
 	var err error
