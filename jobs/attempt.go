@@ -36,18 +36,23 @@ type attempt struct {
 
 func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
 
-// start runs the handler of a claimed job in a goroutine of its own.
-func (r *run) start(base context.Context, info Info, l *lane) {
+// take keeps a claimed job until the store has its outcome.
+func (r *run) take(base context.Context, info Info) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
 	ctx, stop := context.WithCancelCause(base)
-	a := &attempt{info: info, kind: kind, ctx: ctx, stop: stop, exit: l.exit}
+	a := &attempt{info: info, kind: kind, ctx: ctx, stop: stop, exit: func() {}}
 	r.hold(a)
 	r.handlers.Add(1)
-	go r.execute(a)
+	return a
 }
 
+// execute runs the handler of an attempt.
 func (r *run) execute(a *attempt) {
 	ctx := a.ctx
+	if err := context.Cause(ctx); err != nil {
+		r.finish(a, nil, err) // lost before it could begin
+		return
+	}
 	if a.info.Timeout > 0 {
 		timer := time.AfterFunc(a.info.Timeout, func() { a.stop(errTimeout) })
 		defer timer.Stop()

@@ -2,68 +2,136 @@ package jobs
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
-// lane holds the places for running jobs of one queue.
+// A lane claims ahead as many jobs as it starts within prefetchTime, at most
+// maxPrefetch: short jobs then cost one statement a thousand, and long ones are
+// left to other processes.
+const (
+	prefetchTime = 50 * time.Millisecond
+	maxPrefetch  = 2000
+)
+
+// lane holds the places for running jobs of one queue, and the jobs that were
+// claimed ahead.
 type lane struct {
-	queue string
-	taken chan struct{} // one element per running job
-	freed chan struct{} // holds one element when a place became free
+	queue   string
+	taken   chan struct{} // one element per running job
+	waiting chan *attempt // claimed and not started
+	room    chan struct{} // holds one element when there is as much room as was wanted
+
+	ahead   atomic.Int64 // how many jobs to claim ahead
+	wanted  atomic.Int64 // the room that a wait is for
+	started atomic.Int64 // jobs started since the last measure
 }
 
 func newLane(queue string, limit int) *lane {
-	return &lane{queue: queue, taken: make(chan struct{}, limit), freed: make(chan struct{}, 1)}
+	return &lane{
+		queue: queue, taken: make(chan struct{}, limit), waiting: make(chan *attempt, limit+maxPrefetch), room: make(chan struct{}, 1),
+	}
 }
 
-func (l *lane) free() int { return cap(l.taken) - len(l.taken) }
+// free returns how many jobs to claim.
+func (l *lane) free() int {
+	return max(0, cap(l.taken)+int(l.ahead.Load())-len(l.taken)-len(l.waiting))
+}
 
-func (l *lane) enter() { l.taken <- struct{}{} }
+// worthwhile is the room that is worth the round trip of a claim.
+func (l *lane) worthwhile() int { return max(1, (cap(l.taken)+int(l.ahead.Load()))/4) }
+
+// enter takes a place for a job, or reports that ctx has ended.
+func (l *lane) enter(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case l.taken <- struct{}{}:
+		l.started.Add(1)
+		return true
+	}
+}
 
 func (l *lane) exit() {
 	<-l.taken
+	if want := l.wanted.Load(); want == 0 || l.free() < int(want) {
+		return
+	}
 	select {
-	case l.freed <- struct{}{}:
+	case l.room <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns when at least want places are free, or any place and d has
-// passed, or ctx has ended.
-func (l *lane) wait(ctx context.Context, want int, d time.Duration) {
+// measure sets how many jobs to claim ahead from how many were started in a time.
+func (l *lane) measure(d time.Duration) {
+	pace := float64(l.started.Swap(0)) / max(d, time.Millisecond).Seconds()
+	l.ahead.Store(min(maxPrefetch, int64(pace*prefetchTime.Seconds())))
+}
+
+// wait returns when there is room worth a claim, or any and d has passed, or ctx
+// has ended.
+func (l *lane) wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	late := false
-	for ctx.Err() == nil && l.free() < want && (!late || l.free() == 0) {
+	want := l.worthwhile()
+	l.wanted.Store(int64(want))
+	defer l.wanted.Store(0)
+	for ctx.Err() == nil && l.free() < want {
 		select {
 		case <-ctx.Done():
-		case <-l.freed:
+		case <-l.room:
 		case <-t.C:
-			late = true
+			want = 1
+			l.wanted.Store(1)
 		}
 	}
 }
 
-// fetch fills the lane until ctx ends. Handlers run under base, which outlives
-// ctx.
+// fetch claims jobs for the lane until ctx ends. Handlers run under base, which
+// outlives ctx.
 func (r *run) fetch(ctx, base context.Context, l *lane) {
+	defer close(l.waiting)
 	woken, stop := r.registry.wakes.listen(l.queue)
 	defer stop()
+	begun := time.Now() //nolint:forbidigo // measures a pace
 	for ctx.Err() == nil {
+		if pause := time.Since(begun); pause > prefetchTime/5 { //nolint:forbidigo // measures a pace
+			l.measure(pause)
+			begun = begun.Add(pause)
+		}
 		free := l.free()
+		if free == 0 {
+			l.wait(ctx, r.opts.Poll)
+			continue
+		}
 		jobs, err := r.claim(ctx, l.queue, free)
 		r.report(ctx, "claim", err)
 		for _, info := range jobs {
-			l.enter()
-			r.start(base, info, l)
+			l.waiting <- r.take(base, info)
 		}
 		if len(jobs) == free {
-			// There may be more. A claim of a quarter of the places is worth its
-			// round trip; with longer jobs, Poll bounds the wait for one place.
-			l.wait(ctx, max(1, cap(l.taken)/4), r.opts.Poll)
+			l.wait(ctx, r.opts.Poll) // there may be more
 			continue
 		}
 		rest(ctx, jitter(r.opts.Poll), woken)
+	}
+}
+
+// dispatch starts the jobs of the lane in their order. What has not started when
+// ctx ends is handed back.
+func (r *run) dispatch(ctx context.Context, l *lane) {
+	for a := range l.waiting {
+		if l.enter(ctx) {
+			a.exit = l.exit
+			go r.execute(a)
+			continue
+		}
+		a.stop(errDrain)
+		r.finish(a, nil, errDrain)
 	}
 }
 

@@ -23,7 +23,8 @@ type memState struct {
 	mu    sync.Mutex
 	jobs  map[ID]memJob
 	nodes map[NodeID]time.Time // when each lease runs out
-	undo  func(ID)             // remembers a job before it changes; nil outside Atomically
+	turns Turns
+	undo  func(ID) // remembers a job before it changes; nil outside Atomically
 }
 
 type memJob struct {
@@ -101,16 +102,8 @@ func (s *MemStore) Insert(ctx context.Context, jobs []Insertion, now time.Time) 
 		return taken, nil
 	}
 	for i := range jobs {
-		job := &jobs[i].Info
-		job.CreatedAt, job.State = now, Ready
-		if job.RunAt.IsZero() {
-			job.RunAt = now.Add(jobs[i].Delay)
-		}
-		job.RunAt = instant(job.RunAt)
-		if job.RunAt.After(now) {
-			job.State = Scheduled
-		}
-		s.put(memJob{Info: job.clone()})
+		jobs[i].Created(now)
+		s.put(memJob{Info: jobs[i].clone()})
 	}
 	return nil, nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func byTurn(a, b memJob) int {
-	return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.RunAt.Compare(b.RunAt), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(a.Turn().Compare(b.Turn()), cmp.Compare(a.ID, b.ID))
 }
 
 // Join implements [WorkerStore].
@@ -74,19 +74,25 @@ func (s *MemStore) Claim(ctx context.Context, c Claim, now time.Time) ([]Info, e
 	if !s.nodes[c.Node].After(now) {
 		return nil, nil
 	}
-	ready := s.where(func(j memJob) bool {
-		return j.State == Ready && j.Queue == c.Queue && slices.Contains(c.Kinds, j.Kind)
-	})
-	ready = ready[:min(len(ready), c.Limit)]
-	claimed := make([]Info, len(ready))
-	for i, job := range ready {
-		job.State, job.node, job.StartedAt, job.Progress = Running, c.Node, now, Progress{}
-		job.Attempt++
-		job.Epoch++
-		s.put(job)
-		claimed[i] = job.clone()
+	var ready []Info
+	for _, job := range s.jobs {
+		if job.State == Ready && job.Queue == c.Queue && slices.Contains(c.Kinds, job.Kind) {
+			ready = append(ready, job.Info)
+		}
 	}
-	return claimed, nil
+	picked := s.turns.Pick(c.Queue, ready, c.Limit)
+	for i, job := range picked {
+		picked[i] = s.claim(job, c.Node, now)
+	}
+	return picked, nil
+}
+
+func (s *MemStore) claim(job Info, node NodeID, now time.Time) Info {
+	job.State, job.StartedAt, job.Progress = Running, now, Progress{}
+	job.Attempt++
+	job.Epoch++
+	s.put(memJob{Info: job, node: node})
+	return job.clone()
 }
 
 // Settle implements [WorkerStore].

@@ -85,8 +85,11 @@ type WorkerStore interface {
 	// not count the attempt. It is no error if the node is gone.
 	Leave(ctx context.Context, node NodeID, now time.Time) error
 
-	// Claim takes up to Limit ready jobs of one queue and of the given kinds, in
-	// the order of priority, RunAt and ID. Each becomes Running under the node,
+	// Claim takes up to Limit ready jobs of one queue and of the given kinds. The
+	// tenants with such jobs share the places and take turns where there are more
+	// of them than places; of a tenant's jobs, those go first whose
+	// [Info.Turn] comes first, then by ID. The answer is in that order too. Each
+	// job becomes Running under the node,
 	// with Attempt and Epoch one higher and StartedAt set. No job goes to two
 	// callers. A node whose lease has run out gets none.
 	Claim(ctx context.Context, claim Claim, now time.Time) ([]Info, error)

@@ -9,6 +9,18 @@ import (
 // call of a Store that the method is named for. A store reads, applies and
 // writes under its own lock, so every store agrees on the rules.
 
+// Created sets what storing a job at an instant decides.
+func (j *Insertion) Created(now time.Time) {
+	j.CreatedAt, j.State = now, Ready
+	if j.RunAt.IsZero() {
+		j.RunAt = now.Add(j.Delay.Truncate(time.Microsecond))
+	}
+	j.RunAt = j.RunAt.UTC().Truncate(time.Microsecond)
+	if j.RunAt.After(now) {
+		j.State = Scheduled
+	}
+}
+
 // AfterCancel returns the job Cancelled, or an ErrConflict if it is Completed or
 // Discarded.
 func (j Info) AfterCancel(now time.Time) (Info, error) {

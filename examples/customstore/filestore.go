@@ -16,8 +16,9 @@ import (
 
 // FileStore is a [jobs.Store] in a JSON file, for one process.
 type FileStore struct {
-	path string
-	mu   sync.Mutex
+	turns jobs.Turns
+	path  string
+	mu    sync.Mutex
 }
 
 var _ jobs.Store = (*FileStore)(nil)
@@ -196,18 +197,18 @@ func (s *FileStore) Claim(ctx context.Context, c jobs.Claim, now time.Time) (cla
 		if !st.Nodes[c.Node].After(now) {
 			return nil
 		}
-		ready := st.where(func(j record) bool {
-			return j.State == jobs.Ready && j.Queue == c.Queue && slices.Contains(c.Kinds, j.Kind)
-		})
-		slices.SortFunc(ready, func(a, b record) int {
-			return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.RunAt.Compare(b.RunAt), cmp.Compare(a.ID, b.ID))
-		})
-		for _, j := range ready[:min(len(ready), c.Limit)] {
-			j.State, j.Node, j.StartedAt, j.Progress = jobs.Running, c.Node, now, jobs.Progress{}
+		var ready []jobs.Info
+		for _, j := range st.Jobs {
+			if j.State == jobs.Ready && j.Queue == c.Queue && slices.Contains(c.Kinds, j.Kind) {
+				ready = append(ready, j.Info)
+			}
+		}
+		for _, j := range s.turns.Pick(c.Queue, ready, c.Limit) {
+			j.State, j.StartedAt, j.Progress = jobs.Running, now, jobs.Progress{}
 			j.Attempt++
 			j.Epoch++
-			st.Jobs[j.ID] = j
-			claimed = append(claimed, j.Info)
+			st.Jobs[j.ID] = record{Info: j, Node: c.Node}
+			claimed = append(claimed, j)
 		}
 		return nil
 	})

@@ -45,17 +45,56 @@ func (t *Time) Scan(src any) error {
 	return nil
 }
 
-// Now returns the SQL for now, which for the zero time is the database's clock:
-// the only one that all processes share. It stands still within a statement.
+// Clock fixes now where the database has no clock of its own: SQLite runs within
+// the process, so the zero time becomes the process's. On PostgreSQL the zero time
+// stays and stands for the server's clock, the only one that all processes share.
+func Clock(db bun.IDB, now time.Time) time.Time {
+	if now.IsZero() && !postgres(db) {
+		now = time.Now()
+	}
+	return now.UTC().Truncate(time.Microsecond)
+}
+
+// Now returns the SQL for now, which for the zero time is the database's clock; see
+// [Clock]. It stands still within a statement.
 func Now(db bun.IDB, now time.Time) schema.QueryAppender { return After(db, now, 0) }
 
 // After returns the SQL for the instant d after [Now].
 func After(db bun.IDB, now time.Time, d time.Duration) schema.QueryAppender {
-	if !now.IsZero() {
+	now = Clock(db, now)
+	switch {
+	case !now.IsZero():
 		return Time{now.Add(d)}
-	}
-	if postgres(db) {
+	case d == 0:
+		return bun.Safe("statement_timestamp()")
+	default:
 		return bun.SafeQuery("(statement_timestamp() + ? * interval '1 microsecond')", d.Microseconds())
 	}
-	return bun.SafeQuery("(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ?)", d.Microseconds())
+}
+
+// AfterColumn returns the SQL for the instant that lies a column of microseconds
+// after [Now].
+func AfterColumn(db bun.IDB, now time.Time, column bun.Ident) schema.QueryAppender {
+	if postgres(db) {
+		return bun.SafeQuery("(? + ? * interval '1 microsecond')", Now(db, now), column)
+	}
+	return bun.SafeQuery("(? + ?)", Now(db, now), column)
+}
+
+// AtColumn returns the SQL for the instant that a column of microseconds since 1970
+// stands for.
+func AtColumn(db bun.IDB, column bun.Ident) schema.QueryAppender {
+	if postgres(db) {
+		return bun.SafeQuery("('epoch'::timestamptz + ? * interval '1 microsecond')", column)
+	}
+	return column
+}
+
+// Turn returns the SQL for what orders rows by a time that is put off by a count of
+// minutes. It is the expression of an index, so its text is frozen.
+func Turn(db bun.IDB, at, count bun.Safe, minutes int) schema.QueryAppender {
+	if postgres(db) {
+		return bun.SafeQuery("((? AT TIME ZONE 'UTC') + ? * interval '? minutes')", at, count, minutes)
+	}
+	return bun.SafeQuery("(? + ? * ?)", at, count, (time.Duration(minutes) * time.Minute).Microseconds())
 }

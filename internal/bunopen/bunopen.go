@@ -3,7 +3,9 @@
 package bunopen
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -63,21 +65,48 @@ func openSQLite(path string) (*bun.DB, error) {
 	return bun.NewDB(db, sqlitedialect.New()), nil
 }
 
-// openPostgres opens a pool. Parameters are written into the text of a statement
-// by bun, so no two are alike and a cache of prepared ones would only cost round
-// trips.
+// openPostgres opens a pool.
 func openPostgres(address string) (*bun.DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, invalid("invalid_url", "is not a PostgreSQL URL")
 	}
 	config.RuntimeParams["standard_conforming_strings"] = "on" // literals are quoted by its rules
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	db := stdlib.OpenDB(*config)
+	db := sql.OpenDB(connector{stdlib.GetConnector(*config)})
 	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
 	db.SetMaxIdleConns(10)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return bun.NewDB(db, pgdialect.New()), nil
+}
+
+// connector makes connections that prepare only statements with parameters. bun
+// writes values into the text of most others, so no two are alike, and each would
+// cost a round trip and a place among those that are kept. What the URL says about
+// default_query_exec_mode holds for statements with parameters: "exec" keeps them
+// unprepared too, as PgBouncer wants it in transaction mode.
+type connector struct{ driver.Connector }
+
+// Connect opens a connection.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pgxConn, ok := conn.(*stdlib.Conn)
+	if !ok {
+		return conn, nil
+	}
+	return &connection{pgxConn}, nil
+}
+
+type connection struct{ *stdlib.Conn }
+
+// QueryContext runs a statement that returns rows.
+func (c *connection) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if len(args) == 0 {
+		args = []driver.NamedValue{{Ordinal: 1, Value: pgx.QueryExecModeExec}}
+	}
+	return c.Conn.QueryContext(ctx, query, args)
 }
 
 // slashed returns path as SQLite's file URLs want it: /C:/dir/file on Windows.

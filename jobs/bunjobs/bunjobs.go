@@ -55,7 +55,10 @@ func Migrate(ctx context.Context, db *bun.DB) error { return migrations().Migrat
 func Check(ctx context.Context, db *bun.DB) error { return migrations().Check(ctx, db) }
 
 // Store is a [jobs.Store] on a database or a transaction.
-type Store struct{ db bun.IDB }
+type Store struct {
+	db    bun.IDB
+	turns turns
+}
 
 var _ jobs.Store = (*Store)(nil)
 

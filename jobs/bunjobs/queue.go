@@ -2,7 +2,6 @@ package bunjobs
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -10,82 +9,6 @@ import (
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/jobs"
 )
-
-// errTaken rolls an insertion back.
-var errTaken = errors.New("an ID is taken")
-
-// Insert implements [jobs.QueueStore].
-func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Time) ([]int, error) {
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	var stored []row
-	insert := func(ctx context.Context, db bun.IDB) error {
-		if err := insertRows(ctx, db, batch, now, &stored); err != nil {
-			return err
-		}
-		if len(stored) < len(batch) {
-			return errTaken
-		}
-		return nil
-	}
-	var err error
-	if len(batch) == 1 {
-		err = insert(ctx, s.db) // one statement needs no transaction of its own
-	} else {
-		err = bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insert(ctx, tx) })
-	}
-	if err != nil && !errors.Is(err, errTaken) {
-		return nil, bundb.Err(err)
-	}
-	return fill(batch, stored), nil
-}
-
-// insertRows stores the jobs whose IDs are free, in either table, and returns
-// what the database decided about them.
-func insertRows(ctx context.Context, db bun.IDB, batch []jobs.Insertion, now time.Time, stored *[]row) error {
-	*stored = (*stored)[:0]
-	tuples := bundb.Tuples{Len: len(batch), Values: func(i int) []any {
-		j := batch[i]
-		runAt := bundb.After(db, now, j.Delay)
-		if !j.RunAt.IsZero() {
-			runAt = bundb.Time{Time: j.RunAt}
-		}
-		return []any{
-			int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args),
-			j.MaxAttempts, microseconds(j.Timeout), bundb.Now(db, now), runAt,
-		}
-	}}
-	return db.NewRaw(`
-		WITH v (id, tenant, kind, queue, priority, args, max_attempts, timeout, created_at, run_at) AS (VALUES ?)
-		INSERT INTO ? (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
-		SELECT id, tenant, kind, queue, CASE WHEN run_at > created_at THEN ? ELSE ? END, priority, args, 0, '', 0, max_attempts, timeout, created_at, run_at, 0
-		FROM v
-		WHERE NOT EXISTS (SELECT 1 FROM ? AS d WHERE d.id = v.id)
-		ON CONFLICT (id) DO NOTHING
-		RETURNING id, state, created_at, run_at`,
-		tuples, live, jobs.Scheduled, jobs.Ready, done).Scan(ctx, stored)
-}
-
-// fill sets what the database decided about each job, and returns the indexes of
-// the jobs that it did not store.
-func fill(batch []jobs.Insertion, stored []row) (taken []int) {
-	byID := make(map[jobs.ID]*row, len(stored))
-	for i := range stored {
-		byID[jobs.ID(stored[i].ID)] = &stored[i]
-	}
-	for i := range batch {
-		r, ok := byID[batch[i].ID]
-		if !ok {
-			taken = append(taken, i)
-			continue
-		}
-		delete(byID, batch[i].ID) // a second job with this ID was not stored
-		batch[i].State = jobs.State(r.State)
-		batch[i].CreatedAt, batch[i].RunAt = r.CreatedAt.Time, r.RunAt.Time
-	}
-	return taken
-}
 
 // Get implements [jobs.QueueStore].
 func (s *Store) Get(ctx context.Context, tenant string, id jobs.ID) (jobs.Info, error) {
@@ -102,18 +25,27 @@ func (s *Store) Get(ctx context.Context, tenant string, id jobs.ID) (jobs.Info, 
 	return found.info(), nil
 }
 
-// List implements [jobs.QueueStore].
+// List implements [jobs.QueueStore]. Each part of the page has an index of its own.
 func (s *Store) List(ctx context.Context, q jobs.ListQuery) ([]jobs.Info, error) {
 	var found []row
 	err := s.db.NewSelect().
 		ColumnExpr(columns).
-		TableExpr("(SELECT * FROM (?) AS a UNION ALL SELECT * FROM (?) AS b) AS j", s.page(live, q), s.page(done, q)).
+		TableExpr("(SELECT * FROM (?) AS a UNION ALL SELECT * FROM (?) AS b UNION ALL SELECT * FROM (?) AS c) AS j",
+			s.page(live, q).Where("state <> 3 AND ?", indexed(q.Tenant)), s.page(live, q).Where("state = 3"), s.page(done, q)).
 		OrderExpr("id DESC").Limit(int64(q.Limit)).
 		Scan(ctx, &found)
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
 	return infos(found), nil
+}
+
+// indexed repeats the condition of the index on tenants where it holds.
+func indexed(tenant string) bun.Safe {
+	if tenant == "" {
+		return "1 = 1"
+	}
+	return "tenant <> ''"
 }
 
 // page selects the part of a page that stands in one table.
@@ -166,7 +98,7 @@ func (s *Store) change(ctx context.Context, tenant string, id jobs.ID, now time.
 			return err
 		}
 		if jobs.State(before.State).Final() {
-			if _, err := tx.NewRaw("DELETE FROM ? WHERE id = ?", done, before.ID).Exec(ctx); err != nil {
+			if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id = ?", done, tenant, before.ID).Exec(ctx); err != nil {
 				return err
 			}
 		}

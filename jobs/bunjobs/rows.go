@@ -3,6 +3,7 @@ package bunjobs
 import (
 	"encoding/json"
 	"time"
+	"unsafe"
 
 	"github.com/uptrace/bun"
 
@@ -106,6 +107,10 @@ func text(raw []byte) *string {
 	s := string(raw)
 	return &s
 }
+
+// readOnly returns the bytes as a string without copying them, for the time of a
+// statement.
+func readOnly(raw []byte) string { return unsafe.String(unsafe.SliceData(raw), len(raw)) }
 
 func bytesOf(s *string) []byte {
 	if s == nil {

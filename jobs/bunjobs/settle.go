@@ -16,8 +16,8 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 	open := make(map[jobs.Lease]int, len(outcomes)) // the index of each lease's first outcome
 	var completed, other []jobs.Outcome
 	for i, out := range outcomes {
-		results[i] = jobs.ErrLeaseLost
 		if _, late := open[out.Lease]; late {
+			results[i] = jobs.ErrLeaseLost
 			continue
 		}
 		open[out.Lease] = i
@@ -27,19 +27,19 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 			other = append(other, out)
 		}
 	}
-	var settled []jobs.Lease
+	var lost []jobs.Lease
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
-		settled = settled[:0]
-		if err := complete(ctx, tx, completed, now, &settled); err != nil {
+		lost = lost[:0]
+		if err := complete(ctx, tx, completed, now, &lost); err != nil {
 			return err
 		}
-		return settle(ctx, tx, other, now, &settled)
+		return settle(ctx, tx, other, now, &lost)
 	})
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
-	for _, lease := range settled {
-		results[open[lease]] = nil
+	for _, lease := range lost {
+		results[open[lease]] = jobs.ErrLeaseLost
 	}
 	return results, nil
 }
@@ -52,29 +52,43 @@ const (
 
 // complete ends attempts as most of them end. It does for many rows in one
 // statement, and without reading them, what [jobs.Info.AfterSettle] says.
-func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Time, settled *[]jobs.Lease) error {
+func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Time, lost *[]jobs.Lease) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
-	moved, err := bundb.Move{
+	settled, all, err := bundb.Move{
 		From: live, To: done,
-		Names: "id, epoch, result",
-		Values: bundb.Tuples{Len: len(outcomes), Values: func(i int) []any {
-			out := outcomes[i]
-			return []any{int64(out.Lease.ID), out.Lease.Epoch, text(out.Result)}
+		Rows: bundb.Rows{Len: len(outcomes), Columns: []bundb.Column{
+			{Name: "id", Int: func(i int) (int64, bool) { return int64(outcomes[i].Lease.ID), true }},
+			{Name: "epoch", Int: func(i int) (int64, bool) { return outcomes[i].Lease.Epoch, true }},
+			{Name: "result", Text: func(i int) (string, bool) { return readOnly(outcomes[i].Result), outcomes[i].Result != nil }},
 		}},
 		Where:   "j.epoch = v.epoch AND j.state = 3",
 		Columns: kept + ", state, result, finished_at",
 		Select:  bun.SafeQuery(keptOfJ+", ?, v.result, ?", int(jobs.Completed), bundb.Now(tx, now)),
 	}.Run(ctx, tx)
-	for _, key := range moved {
-		*settled = append(*settled, jobs.Lease{ID: jobs.ID(key.ID), Epoch: key.Epoch})
+	if err != nil || all {
+		return err
+	}
+	// Two outcomes may name one job under two epochs, one of which is current.
+	current := map[jobs.Lease]bool{}
+	if len(settled) > 0 {
+		var found []heldRow
+		err = tx.NewRaw("SELECT id, epoch FROM ? WHERE id IN (?)", done, bun.List(settled)).Scan(ctx, &found)
+		for _, r := range found {
+			current[jobs.Lease{ID: jobs.ID(r.ID), Epoch: r.Epoch}] = true
+		}
+	}
+	for _, out := range outcomes {
+		if !current[out.Lease] {
+			*lost = append(*lost, out.Lease)
+		}
 	}
 	return err
 }
 
 // settle ends the attempts of jobs that run on or failed.
-func settle(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Time, settled *[]jobs.Lease) error {
+func settle(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Time, lost *[]jobs.Lease) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
@@ -90,12 +104,13 @@ func settle(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Ti
 	var changed []jobs.Info
 	for _, r := range running {
 		lease := jobs.Lease{ID: jobs.ID(r.ID), Epoch: r.Epoch}
-		out, ok := byLease[lease]
-		if !ok {
-			continue
+		if out, ok := byLease[lease]; ok {
+			changed = append(changed, r.info().AfterSettle(out, r.Now.Time))
+			delete(byLease, lease)
 		}
-		changed = append(changed, r.info().AfterSettle(out, r.Now.Time))
-		*settled = append(*settled, lease)
+	}
+	for lease := range byLease {
+		*lost = append(*lost, lease)
 	}
 	return save(ctx, tx, changed)
 }

@@ -24,23 +24,55 @@ var claimCases = []testCase{
 		}
 		e.wantStored(claimed[0], "Claim")
 	}},
-	{"the order is priority, RunAt, ID", func(e *env) {
+	{"the order is priority, RunAt, ID, and priority is worth so many minutes", func(e *env) {
 		e.join(1, t0)
-		third := job(runAt(t0.Add(-time.Minute)))
-		first := job(priority(1), runAt(t0.Add(-time.Second)))
-		fourth, fifth := job(), job()
-		second := job(runAt(t0.Add(-time.Hour)))
-		last := job(priority(9), runAt(t0.Add(-time.Hour)))
-		e.insert(t0, third, first, fourth, fifth, second, last)
-		want := []jobs.ID{first.ID, second.ID, third.ID, fourth.ID, fifth.ID, last.ID}
+		fourth := job(runAt(t0.Add(-time.Minute)))
+		second := job(priority(1), runAt(t0.Add(-time.Second)))
+		fifth, sixth := job(), job()
+		third := job(runAt(t0.Add(-jobs.PriorityStep)))
+		last := job(priority(9), runAt(t0.Add(-3*jobs.PriorityStep)))
+		first := job(priority(9), runAt(t0.Add(-9*jobs.PriorityStep)))
+		e.insert(t0, fourth, second, fifth, sixth, third, last, first)
+		want := []jobs.ID{first.ID, second.ID, third.ID, fourth.ID, fifth.ID, sixth.ID, last.ID}
 		var got []jobs.ID
-		for range 3 { // two at a time, so the order holds within a claim and across claims
+		for range 4 { // two at a time, so the order holds within a claim and across claims
 			for _, info := range e.claim(1, 2, t0) {
 				got = append(got, info.ID)
 			}
 		}
 		if !slices.Equal(got, want) {
 			e.Errorf("Claim gave %v, want %v", got, want)
+		}
+	}},
+	{"tenants share the places of a claim", func(e *env) {
+		e.join(1, t0)
+		for range 20 {
+			e.insert(t0.Add(-time.Hour), job(tenant("flood"), priority(1)))
+		}
+		e.insert(t0, job(tenant("a")), job(tenant("b")), job(tenant("b")))
+		count := map[string]int{}
+		for _, got := range e.claim(1, 10, t0) {
+			count[got.Tenant]++
+		}
+		if count["a"] != 1 || count["b"] != 2 || count["flood"] != 7 {
+			e.Errorf("the shares are %v, want all of the two that have few", count)
+		}
+	}},
+	{"tenants take turns where there are more than places", func(e *env) {
+		e.join(1, t0)
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			e.insert(t0, job(tenant(name)), job(tenant(name)), job(tenant(name)))
+		}
+		seen := map[string]int{}
+		for range 5 {
+			for _, got := range e.claim(1, 2, t0) {
+				seen[got.Tenant]++
+			}
+		}
+		for name, n := range seen {
+			if n != 2 {
+				e.Errorf("tenant %s was served %d times in 5 claims of 2, want 2", name, n)
+			}
 		}
 	}},
 	{"jobs that wait for their time are left alone", func(e *env) {

@@ -1,0 +1,93 @@
+package bundb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// InsertOne is a statement that stores one row or none. PostgreSQL gets the values
+// apart from the text and keeps its plan: bun writes values into the text, and
+// reading and planning that again takes longer than storing the row, measured.
+type InsertOne struct {
+	// SQL holds ?0, ?1 … for the values, ?now for the instant of the call and ?due
+	// for a later one. The row that it stores has a column created_at.
+	SQL string
+}
+
+var placeholder = regexp.MustCompile(`\?\d+`)
+
+// Run returns whether the row was stored, and the instant that now stood for. The
+// row is due at the given time or, if that is zero, a delay after now.
+func (q InsertOne) Run(ctx context.Context, db bun.IDB, now, due time.Time, delay time.Duration, values ...any) (ok bool, at time.Time, err error) {
+	now = Clock(db, now)
+	direct := direct(db)
+	if !postgres(db) || direct == nil {
+		return q.runWritten(ctx, db, now, due, delay, values)
+	}
+	n := len(values)
+	values = append(values, micros(now), micros(due), delay.Microseconds())
+	clock := instant(n, "statement_timestamp()")
+	text := strings.NewReplacer("?now", clock, "?due", instant(n+1, clock+" + CAST(?"+strconv.Itoa(n+2)+" AS bigint) * interval '1 microsecond'")).Replace(q.SQL)
+	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
+		i, _ := strconv.Atoi(s[1:])
+		return "$" + strconv.Itoa(i+1)
+	})
+	var created Time
+	err = direct.QueryRowContext(ctx, text+" RETURNING created_at", values...).Scan(&created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, now, nil
+	}
+	return err == nil, created.Time, err
+}
+
+// instant reads parameter i, of microseconds since 1970, and where it is NULL
+// something else.
+func instant(i int, otherwise string) string {
+	return "COALESCE('epoch'::timestamptz + CAST(?" + strconv.Itoa(i) + " AS bigint) * interval '1 microsecond', " + otherwise + ")"
+}
+
+// runWritten writes the values into the text.
+func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now, due time.Time, delay time.Duration, values []any) (ok bool, at time.Time, err error) {
+	n := len(values)
+	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1)).Replace(q.SQL)
+	later := After(db, now, delay)
+	if !due.IsZero() {
+		later = Time{due}
+	}
+	stored, at, err := ExecAt(ctx, db, now, bun.SafeQuery(text, append(values, Now(db, now), later)...))
+	return stored == 1, at, err
+}
+
+// querier runs a statement whose values the driver sends.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// direct returns what is below bun, or nil if db is something else.
+func direct(db bun.IDB) querier {
+	switch db := db.(type) {
+	case *bun.DB:
+		return db.DB
+	case bun.Tx:
+		return db.Tx
+	case bun.Conn:
+		return db.Conn
+	default:
+		return nil
+	}
+}
+
+// micros returns an instant as microseconds since 1970, nil for the zero time.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}

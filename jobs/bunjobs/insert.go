@@ -1,0 +1,141 @@
+package bunjobs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/jobs"
+)
+
+// errTaken rolls an insertion back.
+var errTaken = errors.New("an ID is taken")
+
+// Insert implements [jobs.QueueStore].
+func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Time) ([]int, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	for {
+		err := s.insert(ctx, batch, now)
+		if !errors.Is(err, errTaken) {
+			return nil, bundb.Err(err)
+		}
+		taken, err := s.taken(ctx, batch)
+		if err != nil || len(taken) > 0 {
+			return taken, bundb.Err(err)
+		}
+		// Whoever had the ID has rolled back since.
+	}
+}
+
+func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Time) error {
+	if len(batch) == 1 {
+		return insertOne(ctx, s.db, &batch[0], now)
+	}
+	return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertRows(ctx, tx, batch, now) })
+}
+
+// insertOneSQL does for one job what insertSQL does for many. Its text never
+// changes, so that a server may keep its plan: reading and planning a statement
+// costs more than running this one.
+var insertOneSQL = bundb.InsertOne{SQL: `
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
+	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?now, ?due, 0
+	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0)
+	ON CONFLICT (id) DO NOTHING`}
+
+func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
+	ok, at, err := insertOneSQL.Run(ctx, db, now, j.RunAt, j.Delay,
+		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errTaken
+	}
+	j.Created(at)
+	return nil
+}
+
+// insertSQL stores the jobs whose IDs are free. An ID repeats only within the
+// millisecond that it begins with, so the history is looked through around the
+// IDs of the batch and not once for each of them.
+const insertSQL = `
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
+	SELECT id, tenant, kind, queue, CASE WHEN due > ?0 THEN 1 ELSE 2 END, priority, args, 0, '', 0, max_attempts, timeout, ?0, due, 0
+	FROM (SELECT v.*, COALESCE(?1, ?2) AS due FROM (?3) AS v) AS v
+	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?4) AND id BETWEEN ?5 AND ?6)`
+
+// insertRows stores the jobs and sets what the database decided about each, or
+// returns errTaken if it could not store all of them.
+func insertRows(ctx context.Context, db bun.IDB, batch []jobs.Insertion, now time.Time) error {
+	now = bundb.Clock(db, now)
+	var tenants []string
+	first, last := batch[0].ID, batch[0].ID
+	for i := range batch {
+		first, last = min(first, batch[i].ID), max(last, batch[i].ID)
+		if t := batch[i].Tenant; !slices.Contains(tenants, t) {
+			tenants = append(tenants, t)
+		}
+	}
+	n, at, err := bundb.ExecAt(ctx, db, now, bun.SafeQuery(insertSQL, bundb.Now(db, now),
+		bundb.AtColumn(db, "at"), bundb.AfterColumn(db, now, "delay"), newRows(batch), bun.List(tenants), int64(first), int64(last)))
+	if errors.Is(bundb.Err(err), jobs.ErrConflict) {
+		return errTaken
+	}
+	if err != nil {
+		return err
+	}
+	if n < len(batch) {
+		return errTaken
+	}
+	for i := range batch {
+		batch[i].Created(at)
+	}
+	return nil
+}
+
+// newRows are the rows of a batch, with times in microseconds.
+func newRows(batch []jobs.Insertion) bundb.Rows {
+	number := func(name string, value func(j *jobs.Insertion) int64) bundb.Column {
+		return bundb.Column{Name: name, Int: func(i int) (int64, bool) { return value(&batch[i]), true }}
+	}
+	word := func(name string, value func(j *jobs.Insertion) string) bundb.Column {
+		return bundb.Column{Name: name, Text: func(i int) (string, bool) { return value(&batch[i]), true }}
+	}
+	return bundb.Rows{Len: len(batch), Columns: []bundb.Column{
+		number("id", func(j *jobs.Insertion) int64 { return int64(j.ID) }),
+		word("tenant", func(j *jobs.Insertion) string { return j.Tenant }),
+		word("kind", func(j *jobs.Insertion) string { return j.Kind }),
+		word("queue", func(j *jobs.Insertion) string { return j.Queue }),
+		number("priority", func(j *jobs.Insertion) int64 { return int64(j.Priority) }),
+		word("args", func(j *jobs.Insertion) string { return readOnly(j.Args) }),
+		number("max_attempts", func(j *jobs.Insertion) int64 { return int64(j.MaxAttempts) }),
+		number("timeout", func(j *jobs.Insertion) int64 { return microseconds(j.Timeout) }),
+		number("delay", func(j *jobs.Insertion) int64 { return j.Delay.Microseconds() }),
+		{Name: "at", Int: func(i int) (int64, bool) { return batch[i].RunAt.UnixMicro(), !batch[i].RunAt.IsZero() }},
+	}}
+}
+
+// taken returns the indexes of the jobs whose IDs are not free.
+func (s *Store) taken(ctx context.Context, batch []jobs.Insertion) ([]int, error) {
+	ids := make([]int64, len(batch))
+	for i := range batch {
+		ids[i] = int64(batch[i].ID)
+	}
+	var found []int64
+	err := s.db.NewRaw("SELECT id FROM ? WHERE id IN (?) UNION ALL SELECT id FROM ? WHERE id IN (?)",
+		live, bun.List(ids), done, bun.List(ids)).Scan(ctx, &found)
+	var taken []int
+	for i, id := range ids {
+		if slices.Contains(found, id) || slices.Contains(ids[:i], id) {
+			taken = append(taken, i)
+		}
+	}
+	return taken, err
+}
