@@ -28,8 +28,10 @@ type attempt struct {
 	kind Kind
 	ctx  context.Context //nolint:containedctx // read after the handler has returned, to learn why it ended
 	stop context.CancelCauseFunc
-	exit func()
+	exit func() // frees the place; nil before the job has one
 	once sync.Once
+	// replace starts another goroutine in the place of this attempt's.
+	replace func()
 	// settled is set when the handler completed the job in its own transaction.
 	settled atomic.Bool
 }
@@ -37,21 +39,21 @@ type attempt struct {
 func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
 
 // take keeps a claimed job until the store has its outcome.
-func (r *run) take(base context.Context, info Info) *attempt {
+func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
-	ctx, stop := context.WithCancelCause(base)
-	a := &attempt{info: info, kind: kind, ctx: ctx, stop: stop, exit: func() {}}
+	handling, stop := context.WithCancelCause(base)
+	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, replace: func() { r.replace(ctx, l) }}
 	r.hold(a)
 	r.handlers.Add(1)
 	return a
 }
 
-// execute runs the handler of an attempt.
-func (r *run) execute(a *attempt) {
+// execute runs the handler of an attempt, and reports whether it ended before it
+// was given up.
+func (r *run) execute(a *attempt) (inTime bool) {
 	ctx := a.ctx
 	if err := context.Cause(ctx); err != nil {
-		r.finish(a, nil, err) // lost before it could begin
-		return
+		return r.finish(a, nil, err) // lost before it could begin
 	}
 	if a.info.Timeout > 0 {
 		timer := time.AfterFunc(a.info.Timeout, func() { a.stop(errTimeout) })
@@ -60,7 +62,11 @@ func (r *run) execute(a *attempt) {
 	// A handler that does not return after its context has ended must not keep
 	// its place for ever.
 	unwatch := context.AfterFunc(ctx, func() {
-		time.AfterFunc(r.opts.Grace, func() { r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) })
+		time.AfterFunc(r.opts.Grace, func() {
+			if r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) {
+				a.replace()
+			}
+		})
 	})
 
 	var result []byte
@@ -71,17 +77,21 @@ func (r *run) execute(a *attempt) {
 			r.logPanic(a, p)
 		}
 		unwatch()
-		r.finish(a, result, err)
+		inTime = r.finish(a, result, err)
 	}()
 	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
+	return // what the deferred function says
 }
 
 // finish takes the end of an attempt, the first one if there are two, and frees
-// its place.
-func (r *run) finish(a *attempt, result []byte, err error) {
+// its place. It reports whether this was the first one.
+func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 	a.once.Do(func() {
+		first = true
 		defer r.handlers.Done()
-		defer a.exit()
+		if a.exit != nil {
+			defer a.exit()
+		}
 		why := context.Cause(a.ctx)
 		a.stop(nil)
 		if errors.Is(why, ErrLeaseLost) {
@@ -95,6 +105,7 @@ func (r *run) finish(a *attempt, result []byte, err error) {
 		case <-r.abandoned: // the store stayed away until the end
 		}
 	})
+	return first
 }
 
 // outcome decides what becomes of the job.

@@ -18,45 +18,37 @@ const (
 // claimed ahead.
 type lane struct {
 	queue   string
-	taken   chan struct{} // one element per running job
+	places  int
 	waiting chan *attempt // claimed and not started
 	room    chan struct{} // holds one element when there is as much room as was wanted
 
+	runners atomic.Int64 // goroutines that run handlers, at most as many as places
+	idle    atomic.Int64 // those of them that wait for a job
+	running atomic.Int64 // jobs that have a place
 	ahead   atomic.Int64 // how many jobs to claim ahead
 	wanted  atomic.Int64 // the room that a wait is for
 	started atomic.Int64 // jobs started since the last measure
 }
 
-func newLane(queue string, limit int) *lane {
-	return &lane{
-		queue: queue, taken: make(chan struct{}, limit), waiting: make(chan *attempt, limit+maxPrefetch), room: make(chan struct{}, 1),
-	}
+func newLane(queue string, places int) *lane {
+	return &lane{queue: queue, places: places, waiting: make(chan *attempt, places+maxPrefetch), room: make(chan struct{}, 1)}
 }
 
 // free returns how many jobs to claim.
 func (l *lane) free() int {
-	return max(0, cap(l.taken)+int(l.ahead.Load())-len(l.taken)-len(l.waiting))
+	return max(0, l.places+int(l.ahead.Load()-l.running.Load())-len(l.waiting))
 }
 
 // worthwhile is the room that is worth the round trip of a claim.
-func (l *lane) worthwhile() int { return max(1, (cap(l.taken)+int(l.ahead.Load()))/4) }
+func (l *lane) worthwhile() int { return max(1, (l.places+int(l.ahead.Load()))/4) }
 
-// enter takes a place for a job, or reports that ctx has ended.
-func (l *lane) enter(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case l.taken <- struct{}{}:
-		l.started.Add(1)
-		return true
-	}
+func (l *lane) enter() {
+	l.running.Add(1)
+	l.started.Add(1)
 }
 
 func (l *lane) exit() {
-	<-l.taken
+	l.running.Add(-1)
 	if want := l.wanted.Load(); want == 0 || l.free() < int(want) {
 		return
 	}
@@ -94,7 +86,7 @@ func (l *lane) wait(ctx context.Context, d time.Duration) {
 // fetch claims jobs for the lane until ctx ends. Handlers run under base, which
 // outlives ctx.
 func (r *run) fetch(ctx, base context.Context, l *lane) {
-	defer close(l.waiting)
+	defer r.handBack(l)
 	woken, stop := r.registry.wakes.listen(l.queue)
 	defer stop()
 	begun := time.Now() //nolint:forbidigo // measures a pace
@@ -111,7 +103,8 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 		jobs, err := r.claim(ctx, l.queue, free)
 		r.report(ctx, "claim", err)
 		for _, info := range jobs {
-			l.waiting <- r.take(base, info)
+			l.waiting <- r.take(ctx, base, info, l)
+			r.hire(ctx, l)
 		}
 		if len(jobs) == free {
 			l.wait(ctx, r.opts.Poll) // there may be more
@@ -121,18 +114,63 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	}
 }
 
-// dispatch starts the jobs of the lane in their order. What has not started when
-// ctx ends is handed back.
-func (r *run) dispatch(ctx context.Context, l *lane) {
+// hire starts another runner if none is idle and there is a place for one. Runners
+// are kept, because a new goroutine's stack has to grow again for each job.
+func (r *run) hire(ctx context.Context, l *lane) {
+	if int(l.idle.Load()) >= len(l.waiting) || int(l.runners.Load()) >= l.places {
+		return
+	}
+	l.runners.Add(1)
+	go r.serve(ctx, l)
+}
+
+// handBack gives up what has not started.
+func (r *run) handBack(l *lane) {
+	close(l.waiting)
 	for a := range l.waiting {
-		if l.enter(ctx) {
-			a.exit = l.exit
-			go r.execute(a)
+		r.unstarted(a)
+	}
+}
+
+func (r *run) unstarted(a *attempt) {
+	a.stop(errDrain)
+	r.finish(a, nil, errDrain)
+}
+
+// serve runs jobs of the lane in their order, until ctx ends.
+func (r *run) serve(ctx context.Context, l *lane) {
+	over := false
+	defer func() {
+		if !over { // the handler ended this goroutine
+			l.runners.Add(-1)
+			r.hire(ctx, l)
+		}
+	}()
+	for {
+		l.idle.Add(1)
+		a, ok := <-l.waiting
+		l.idle.Add(-1)
+		if !ok {
+			over = true
+			return
+		}
+		if ctx.Err() != nil {
+			r.unstarted(a)
 			continue
 		}
-		a.stop(errDrain)
-		r.finish(a, nil, errDrain)
+		r.hire(ctx, l) // whoever sent the next job may have counted on this runner
+		l.enter()
+		a.exit = l.exit
+		if over = !r.execute(a); over {
+			return // another runner has the place by now
+		}
 	}
+}
+
+// replace starts a runner in the place of one whose handler does not return.
+func (r *run) replace(ctx context.Context, l *lane) {
+	l.runners.Add(-1)
+	r.hire(ctx, l)
 }
 
 // rest waits until d has passed, ctx has ended or jobs have come.

@@ -119,7 +119,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	for name, limit := range w.opts.Queues {
 		l := newLane(name, limit)
 		fetchers.Go(func() { r.fetch(ctx, base, l) })
-		fetchers.Go(func() { r.dispatch(ctx, l) })
 	}
 	settled := make(chan error, 1)
 	go func() { settled <- r.settle(base) }()

@@ -22,6 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -40,7 +41,11 @@ type plan struct {
 func main() {
 	quick := flag.Bool("quick", false, "take less than three minutes")
 	only := flag.String("only", "", "measure only what has this in its name")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
+	if *profile != "" {
+		defer startProfile(*profile)()
+	}
 	p := plan{repeat: 5, jobs: 100_000, singles: 4000, sqliteJobs: 20_000, window: 10 * time.Second, latency: 20 * time.Second, full: true}
 	if *quick {
 		p = plan{repeat: 3, jobs: 100_000, singles: 2000, sqliteJobs: 10_000, window: 3 * time.Second, latency: 4 * time.Second}
@@ -125,4 +130,20 @@ func (m measure) add(ctx context.Context, rep *report, name string, fn func(cont
 	}
 	rep.add(name, value, m.unit)
 	return nil
+}
+
+// startProfile returns what ends the profile.
+func startProfile(path string) (stop func()) {
+	f, err := os.Create(path)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return func() {}
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}
 }
