@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,7 +28,7 @@ type attempt struct {
 	ctx  context.Context //nolint:containedctx // read after the handler has returned, to learn why it ended
 	stop context.CancelCauseFunc
 	exit func() // frees the place; nil before the job has one
-	once sync.Once
+	over atomic.Bool
 	// replace starts another goroutine in the place of this attempt's.
 	replace func()
 	// settled is set when the handler completed the job in its own transaction.
@@ -56,19 +55,9 @@ func (r *run) execute(a *attempt) (inTime bool) {
 		return r.finish(a, nil, err) // lost before it could begin
 	}
 	if a.info.Timeout > 0 {
-		timer := time.AfterFunc(a.info.Timeout, func() { a.stop(errTimeout) })
+		timer := time.AfterFunc(a.info.Timeout, func() { r.interrupt(a, errTimeout) })
 		defer timer.Stop()
 	}
-	// A handler that does not return after its context has ended must not keep
-	// its place for ever.
-	unwatch := context.AfterFunc(ctx, func() {
-		time.AfterFunc(r.opts.Grace, func() {
-			if r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(ctx))) {
-				a.replace()
-			}
-		})
-	})
-
 	var result []byte
 	err := errors.New("the handler ended its goroutine")
 	defer func() {
@@ -76,36 +65,46 @@ func (r *run) execute(a *attempt) (inTime bool) {
 			err = errPanic
 			r.logPanic(a, p)
 		}
-		unwatch()
 		inTime = r.finish(a, result, err)
 	}()
 	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
 	return // what the deferred function says
 }
 
+// interrupt ends the handler's context. A handler that does not return then must not
+// keep its place for ever.
+func (r *run) interrupt(a *attempt, cause error) {
+	a.stop(cause)
+	time.AfterFunc(r.opts.Grace, func() {
+		if r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(a.ctx))) {
+			a.replace()
+		}
+	})
+}
+
 // finish takes the end of an attempt, the first one if there are two, and frees
 // its place. It reports whether this was the first one.
 func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
-	a.once.Do(func() {
-		first = true
-		defer r.handlers.Done()
-		if a.exit != nil {
-			defer a.exit()
-		}
-		why := context.Cause(a.ctx)
-		a.stop(nil)
-		if errors.Is(why, ErrLeaseLost) {
-			return // already dropped; the store would refuse the outcome
-		}
-		if err != nil && errors.Is(why, errTimeout) {
-			err = errTimeout
-		}
-		select {
-		case r.outcomes <- r.outcome(a, result, err, why):
-		case <-r.abandoned: // the store stayed away until the end
-		}
-	})
-	return first
+	if !a.over.CompareAndSwap(false, true) {
+		return false
+	}
+	defer r.handlers.Done()
+	if a.exit != nil {
+		defer a.exit()
+	}
+	why := context.Cause(a.ctx)
+	a.stop(nil)
+	if errors.Is(why, ErrLeaseLost) {
+		return true // already dropped; the store would refuse the outcome
+	}
+	if err != nil && errors.Is(why, errTimeout) {
+		err = errTimeout
+	}
+	select {
+	case r.outcomes <- r.outcome(a, result, err, why):
+	case <-r.abandoned: // the store stayed away until the end
+	}
+	return true
 }
 
 // outcome decides what becomes of the job.
@@ -163,7 +162,7 @@ func (r *run) drain() bool {
 	}
 	r.mu.Lock()
 	for _, a := range r.held {
-		a.stop(errDrain)
+		r.interrupt(a, errDrain)
 	}
 	r.mu.Unlock()
 	// Past a lease other workers take the jobs over anyway.

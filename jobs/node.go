@@ -172,7 +172,7 @@ func (r *run) hold(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.held[a.info.ID]; old != nil {
-		old.stop(ErrLeaseLost) // the store gave the job out again
+		r.interrupt(old, ErrLeaseLost) // the store gave the job out again
 	}
 	r.held[a.info.ID] = a
 }
@@ -202,7 +202,7 @@ func (r *run) drop(a *attempt) {
 func (r *run) lose(l Lease) {
 	if a := r.attempt(l); a != nil && !a.settled.Load() {
 		r.drop(a)
-		a.stop(ErrLeaseLost)
+		r.interrupt(a, ErrLeaseLost)
 	}
 }
 
