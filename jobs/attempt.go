@@ -68,7 +68,7 @@ func (r *run) execute(a *attempt) (inTime bool) {
 		inTime = r.finish(a, result, err)
 	}()
 	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
-	return // what the deferred function says
+	return false // the deferred function knows
 }
 
 // interrupt ends the handler's context. A handler that does not return then must not

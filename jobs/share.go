@@ -12,8 +12,8 @@ import (
 // so no job starves, however many better ones come.
 const PriorityStep = 10 * time.Minute
 
-// Turn returns the instant that orders ready jobs of one tenant.
-func (j *Info) Turn() time.Time { return j.RunAt.Add(time.Duration(j.Priority) * PriorityStep) }
+// Turn returns the instant by which stores order the ready jobs of one tenant.
+func (j Info) Turn() time.Time { return j.RunAt.Add(time.Duration(j.Priority) * PriorityStep) }
 
 // SortByTurn sorts jobs by their turn and then by ID, for stores.
 func SortByTurn(infos []Info) {
@@ -22,8 +22,10 @@ func SortByTurn(infos []Info) {
 
 // TenantShare is how many jobs of a tenant a claim may take.
 type TenantShare struct {
+	// Tenant owns the jobs.
 	Tenant string
-	Limit  int
+	// Limit is the highest number of them, at least 1.
+	Limit int
 }
 
 // Share gives out the places of a claim among the tenants with ready jobs, for

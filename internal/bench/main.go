@@ -93,8 +93,13 @@ func run(ctx context.Context, p plan, only string) error {
 	rep.best("sqlite.insert.bulk.best.rival", "sqlite.insert.bulk.river", "sqlite.insert.bulk.goqite", "sqlite.insert.bulk.backlite")
 	rep.figures()
 	for _, pair := range [][2]string{
-		{"pg.burndown.tuned", "river.tuned"}, {"pg.burndown.default", "river.default"}, {"pg.insert.bulk", "river"},
-		{"pg.insert.1", "river"}, {"pg.insert.16", "river"}, {"sqlite.burndown", "best.rival"}, {"sqlite.insert.bulk", "best.rival"},
+		{"pg.burndown.tuned", "river.tuned"},
+		{"pg.burndown.default", "river.default"},
+		{"pg.insert.bulk", "river"},
+		{"pg.insert.1", "river"},
+		{"pg.insert.16", "river"},
+		{"sqlite.burndown", "best.rival"},
+		{"sqlite.insert.bulk", "best.rival"},
 	} {
 		rep.ratio(pair[0], pair[1])
 	}

@@ -10,10 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-
 	"github.com/levqor/sdk/internal/bunopen"
 	"github.com/levqor/sdk/jobs"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
 // database is the name of the throw-away database.
@@ -138,20 +137,32 @@ func tuned() *jobs.WorkerOptions {
 
 func (p *postgres) measures(pl plan) []measure {
 	all := []measure{
-		{name: "pg.burndown.tuned", ours: p.ourBurnDown(pl.jobs, tuned()),
-			rivals: map[string]sample{"river.tuned": p.riverBurnDown(pl.jobs, 1000, true, time.Minute)}},
-		{name: "pg.burndown.default", ours: p.ourBurnDown(pl.jobs, nil),
-			rivals: map[string]sample{"river.default": p.riverBurnDown(pl.jobs/5, 100, false, pl.window)}},
-		{name: "pg.insert.bulk", ours: p.into(p.ours.insertMany, pl.jobs, 10_000),
-			rivals: map[string]sample{"river": p.into(p.river.insertMany, pl.jobs, 10_000)}},
-		{name: "pg.insert.1", ours: p.into(p.ours.insert, pl.singles, 1),
-			rivals: map[string]sample{"river": p.into(p.river.insert, pl.singles, 1)}},
-		{name: "pg.insert.16", ours: p.into(p.ours.insert, 4*pl.singles, 16),
-			rivals: map[string]sample{"river": p.into(p.river.insert, 4*pl.singles, 16)}},
+		{
+			name: "pg.burndown.tuned", ours: p.ourBurnDown(pl.jobs, tuned()),
+			rivals: map[string]sample{"river.tuned": p.riverBurnDown(pl.jobs, 1000, true, time.Minute)},
+		},
+		{
+			name: "pg.burndown.default", ours: p.ourBurnDown(pl.jobs, nil),
+			rivals: map[string]sample{"river.default": p.riverBurnDown(pl.jobs/5, 100, false, pl.window)},
+		},
+		{
+			name: "pg.insert.bulk", ours: p.into(p.ours.insertMany, pl.jobs, 10_000),
+			rivals: map[string]sample{"river": p.into(p.river.insertMany, pl.jobs, 10_000)},
+		},
+		{
+			name: "pg.insert.1", ours: p.into(p.ours.insert, pl.singles, 1),
+			rivals: map[string]sample{"river": p.into(p.river.insert, pl.singles, 1)},
+		},
+		{
+			name: "pg.insert.16", ours: p.into(p.ours.insert, 4*pl.singles, 16),
+			rivals: map[string]sample{"river": p.into(p.river.insert, 4*pl.singles, 16)},
+		},
 	}
 	if pl.full {
-		all = append(all, measure{name: "pg.burndown.million", once: true, ours: p.ourBurnDown(1_000_000, tuned()),
-			rivals: map[string]sample{"river.tuned": p.riverBurnDown(1_000_000, 1000, true, 5*time.Minute)}})
+		all = append(all, measure{
+			name: "pg.burndown.million", once: true, ours: p.ourBurnDown(1_000_000, tuned()),
+			rivals: map[string]sample{"river.tuned": p.riverBurnDown(1_000_000, 1000, true, 5*time.Minute)},
+		})
 	}
 	for i := range all {
 		all[i].unit = "jobs/s"

@@ -73,15 +73,15 @@ func openPostgres(address string) (*bun.DB, error) {
 	}
 	config.RuntimeParams["standard_conforming_strings"] = "on" // literals are quoted by its rules
 	db := sql.OpenDB(connector{stdlib.GetConnector(*config)})
-	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	db.SetMaxIdleConns(10)
+	db.SetMaxOpenConns(max(20, 4*runtime.GOMAXPROCS(0)))
+	db.SetMaxIdleConns(20)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return bun.NewDB(db, pgdialect.New()), nil
 }
 
-// connector makes connections that prepare only statements with parameters. bun
-// writes values into the text of most others, so no two are alike, and each would
-// cost a round trip and a place among those that are kept. What the URL says about
+// connector makes connections that prepare only statements with parameters. The
+// others hold their values in the text, written by bun, so no two are alike, and each
+// would cost a round trip and a place among those that are kept. What the URL says about
 // default_query_exec_mode holds for statements with parameters: "exec" keeps them
 // unprepared too, as PgBouncer wants it in transaction mode.
 type connector struct{ driver.Connector }
