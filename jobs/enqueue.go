@@ -56,19 +56,20 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 // field of an ErrInvalid begins with the index of the job, such as
 // "/3/args/url", where there is more than one.
 func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
-	batch := make([]pending, len(entries))
+	batch := make([]Insertion, len(entries))
 	var errs []error
-	for i, e := range entries {
-		p, err := q.prepare(e.Args, e.Options)
-		if err != nil && len(entries) > 1 {
-			err = fault.Under(fmt.Sprintf("/%d", i), err)
+	for i := range entries {
+		if err := q.prepare(&batch[i], entries[i]); err != nil {
+			if len(entries) > 1 {
+				err = fault.Under(fmt.Sprintf("/%d", i), err)
+			}
+			errs = append(errs, err)
 		}
-		batch[i], errs = p, append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
-	infos, err := q.insert(ctx, batch)
+	infos, err := q.insert(ctx, entries, batch)
 	if err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
@@ -90,15 +91,11 @@ func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts 
 	return q.Enqueue(ctx, decoded, opts)
 }
 
-// pending is a job that has passed its checks and has no ID yet.
-type pending struct {
-	Insertion
-	args Args
-}
-
-func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
+// prepare checks a job and fills in all but its ID and arguments.
+func (q *Queue) prepare(in *Insertion, e Entry) error {
+	args, opts := e.Args, e.Options
 	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-		return pending{}, invalid("/args", "required", "must not be nil")
+		return invalid("/args", "required", "must not be nil")
 	}
 	if opts == nil {
 		opts = &EnqueueOptions{}
@@ -107,7 +104,7 @@ func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
 	kind, _ := q.registry.lookup(name)
 	o := kind.Options
 	o.setDefaults()
-	p := pending{args: args, Insertion: Insertion{Delay: opts.Delay, Info: Info{
+	*in = Insertion{Delay: opts.Delay, Info: Info{
 		Tenant:      cmp.Or(opts.Tenant, q.tenant),
 		Kind:        name,
 		Queue:       cmp.Or(opts.Queue, o.Queue),
@@ -115,14 +112,11 @@ func (q *Queue) prepare(args Args, opts *EnqueueOptions) (pending, error) {
 		MaxAttempts: cmp.Or(opts.MaxAttempts, o.MaxAttempts),
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
-	}}}
-	if err := errors.Join(q.checkOptions(p, opts), fault.Under("/args", q.registry.validate(args))); err != nil {
-		return pending{}, err
-	}
-	return p, nil
+	}}
+	return errors.Join(q.checkOptions(in, opts), fault.Under("/args", q.registry.validate(args)))
 }
 
-func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
+func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
 	errs := []error{
 		checkName("/kind", p.Kind),
 		checkTenant("/tenant", p.Tenant),
@@ -148,10 +142,9 @@ func (q *Queue) checkOptions(p pending, opts *EnqueueOptions) error {
 
 // insert gives each job an ID and stores them. IDs that are taken are replaced;
 // a second collision in a row is next to impossible, a third is a broken store.
-func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
-	batch := make([]Insertion, len(jobs))
-	for i, p := range jobs {
-		if err := q.stamp(&batch[i], p); err != nil {
+func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) ([]Info, error) {
+	for i := range batch {
+		if err := q.stamp(&batch[i], entries[i].Args); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +158,7 @@ func (q *Queue) insert(ctx context.Context, jobs []pending) ([]Info, error) {
 			return inserted(batch), nil
 		}
 		for _, i := range taken {
-			if err := q.stamp(&batch[i], jobs[i]); err != nil {
+			if err := q.stamp(&batch[i], entries[i].Args); err != nil {
 				return nil, err
 			}
 		}
@@ -195,11 +188,11 @@ func inserted(batch []Insertion) []Info {
 	return infos
 }
 
-// stamp fills in a job with an ID and the stored form of its arguments.
-func (q *Queue) stamp(in *Insertion, p pending) error {
-	*in = p.Insertion
+// stamp gives a job an ID and the stored form of its arguments, which may depend on
+// it.
+func (q *Queue) stamp(in *Insertion, args Args) error {
 	in.ID = q.ids.next(q.clock())
-	raw, err := sealArgs(q.registry.opts.Sealer, p.Kind, in.ID, p.args)
+	raw, err := sealArgs(q.registry.opts.Sealer, in.Kind, in.ID, args)
 	if err != nil {
 		return fault.Under("/args", err)
 	}

@@ -9,16 +9,23 @@ import (
 // call of a Store that the method is named for. A store reads, applies and
 // writes under its own lock, so every store agrees on the rules.
 
-// Created sets what storing a job at an instant decides.
+// Begin returns when the job is due and its state if it is stored at an instant.
+func (j *Insertion) Begin(now time.Time) (runAt time.Time, state State) {
+	runAt = j.RunAt
+	if runAt.IsZero() {
+		runAt = now.Add(j.Delay.Truncate(time.Microsecond))
+	}
+	runAt = runAt.UTC().Truncate(time.Microsecond)
+	if runAt.After(now) {
+		return runAt, Scheduled
+	}
+	return runAt, Ready
+}
+
+// Created sets what storing the job at an instant decides.
 func (j *Insertion) Created(now time.Time) {
-	j.CreatedAt, j.State = now, Ready
-	if j.RunAt.IsZero() {
-		j.RunAt = now.Add(j.Delay.Truncate(time.Microsecond))
-	}
-	j.RunAt = j.RunAt.UTC().Truncate(time.Microsecond)
-	if j.RunAt.After(now) {
-		j.State = Scheduled
-	}
+	j.CreatedAt = now
+	j.RunAt, j.State = j.Begin(now)
 }
 
 // AfterCancel returns the job Cancelled, or an ErrConflict if it is Completed or

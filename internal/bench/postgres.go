@@ -10,9 +10,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
 	"github.com/levqor/sdk/internal/bunopen"
 	"github.com/levqor/sdk/jobs"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
 // database is the name of the throw-away database.

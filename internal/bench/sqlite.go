@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/levqor/sdk/internal/bunopen"
 	"github.com/mikestefanello/backlite"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"maragu.dev/goqite"
 	goqitejobs "maragu.dev/goqite/jobs"
+
+	"github.com/levqor/sdk/internal/bunopen"
 )
 
 // sqlite makes a new file for each sample.

@@ -44,7 +44,8 @@ func TestNowIsTheDatabasesClockUnlessGiven(t *testing.T) {
 	each(t, func(t *testing.T, db *bun.DB) {
 		given := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
 		var now, later, fixed bundb.Time
-		err := db.NewRaw("SELECT ?, ?, ?", bundb.Now(db, time.Time{}), bundb.After(db, time.Time{}, time.Hour), bundb.After(db, given, -time.Second)).
+		clock := bundb.Clock(db, time.Time{})
+		err := db.NewRaw("SELECT ?, ?, ?", bundb.Now(db, clock), bundb.After(db, clock, time.Hour), bundb.After(db, given, -time.Second)).
 			Scan(t.Context(), &now, &later, &fixed)
 		if err != nil {
 			t.Fatal(err)

@@ -55,14 +55,18 @@ func instant(i int, otherwise string) string {
 
 // runWritten writes the values into the text.
 func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now, due time.Time, delay time.Duration, values []any) (ok bool, at time.Time, err error) {
+	now, err = Instant(ctx, db, now)
+	if err != nil {
+		return false, now, err
+	}
 	n := len(values)
 	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1)).Replace(q.SQL)
 	later := After(db, now, delay)
 	if !due.IsZero() {
 		later = Time{due}
 	}
-	stored, at, err := ExecAt(ctx, db, now, bun.SafeQuery(text, append(values, Now(db, now), later)...))
-	return stored == 1, at, err
+	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Now(db, now), later)...))
+	return stored == 1, now, err
 }
 
 // querier runs a statement whose values the driver sends.

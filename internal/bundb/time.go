@@ -1,6 +1,7 @@
 package bundb
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -55,8 +56,20 @@ func Clock(db bun.IDB, now time.Time) time.Time {
 	return now.UTC().Truncate(time.Microsecond)
 }
 
+// Instant returns the instant that [Now] stands for, as a value.
+func Instant(ctx context.Context, db bun.IDB, now time.Time) (time.Time, error) {
+	now = Clock(db, now)
+	if !now.IsZero() {
+		return now, nil
+	}
+	var instant Time
+	err := db.NewRaw("SELECT statement_timestamp()").Scan(ctx, &instant)
+	return instant.Time, err
+}
+
 // Now returns the SQL for now, which for the zero time is the database's clock; see
-// [Clock]. It stands still within a statement.
+// [Clock], with which a caller begins that uses it more than once. PostgreSQL's stands
+// still within a statement.
 func Now(db bun.IDB, now time.Time) schema.QueryAppender { return After(db, now, 0) }
 
 // After returns the SQL for the instant d after [Now].
@@ -70,15 +83,6 @@ func After(db bun.IDB, now time.Time, d time.Duration) schema.QueryAppender {
 	default:
 		return bun.SafeQuery("(statement_timestamp() + ? * interval '1 microsecond')", d.Microseconds())
 	}
-}
-
-// AfterColumn returns the SQL for the instant that lies a column of microseconds
-// after [Now].
-func AfterColumn(db bun.IDB, now time.Time, column bun.Ident) schema.QueryAppender {
-	if postgres(db) {
-		return bun.SafeQuery("(? + ? * interval '1 microsecond')", Now(db, now), column)
-	}
-	return bun.SafeQuery("(? + ?)", Now(db, now), column)
 }
 
 // AtColumn returns the SQL for the instant that a column of microseconds since 1970

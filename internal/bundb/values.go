@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -42,7 +41,7 @@ func (r Rows) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		if c.constant(r.Len) {
+		if c.Constant(r.Len) {
 			b = c.appendValue(b, 0)
 			if pg {
 				b = append(b, c.cast()...)
@@ -116,7 +115,8 @@ func (r Rows) appendTuples(b []byte, columns []Column) []byte {
 	return append(b, ") AS u"...)
 }
 
-func (c Column) constant(n int) bool {
+// Constant reports whether the first n rows have the same value.
+func (c Column) Constant(n int) bool {
 	if c.Int != nil {
 		return same(n, c.Int)
 	}
@@ -195,20 +195,14 @@ func (c Column) appendElement(b []byte, i int) []byte {
 	return append(append(b, v...), '"')
 }
 
-// ExecAt runs a statement that changes rows, and returns how many it changed and
-// the instant that [Now] stood for in it.
-func ExecAt(ctx context.Context, db bun.IDB, now time.Time, statement schema.QueryAppender) (n int, at time.Time, err error) {
-	if !postgres(db) {
-		res, err := db.NewRaw("?", statement).Exec(ctx)
-		if err != nil {
-			return 0, now, err
-		}
-		changed, err := res.RowsAffected()
-		return int(changed), now, err
+// Exec runs a statement that changes rows, and returns how many it changed.
+func Exec(ctx context.Context, db bun.IDB, statement schema.QueryAppender) (int, error) {
+	res, err := db.NewRaw("?", statement).Exec(ctx)
+	if err != nil {
+		return 0, err
 	}
-	var instant Time
-	err = db.NewRaw("WITH changed AS (? RETURNING 1) SELECT count(*), ? FROM changed", statement, Now(db, now)).Scan(ctx, &n, &instant)
-	return n, instant.Time, err
+	n, err := res.RowsAffected()
+	return int(n), err
 }
 
 // Move takes rows from one table to another, each once, whoever else tries.

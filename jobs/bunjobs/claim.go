@@ -70,6 +70,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if len(c.Kinds) == 0 || c.Limit <= 0 {
 		return nil, nil
 	}
+	now = bundb.Clock(s.db, now)
 	var claimed []jobs.Info
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		claimed = claimed[:0]
@@ -79,9 +80,6 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		tenants, err := s.tenants(ctx, tx, c)
 		if err != nil || len(tenants) == 0 {
 			return err
-		}
-		if now.IsZero() && len(tenants) > 1 { // one instant for all statements
-			now = bundb.Clock(tx, now)
 		}
 		return jobs.Share(tenants, c.Limit, func(shares []jobs.TenantShare) (map[string]int, error) {
 			rows, err := take(ctx, tx, c, shares, now)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/jobs"
@@ -67,14 +68,18 @@ func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time
 // IDs of the batch and not once for each of them.
 const insertSQL = `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
-	SELECT id, tenant, kind, queue, CASE WHEN due > ?0 THEN 1 ELSE 2 END, priority, args, 0, '', 0, max_attempts, timeout, ?0, due, 0
-	FROM (SELECT v.*, COALESCE(?1, ?2) AS due FROM (?3) AS v) AS v
-	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?4) AND id BETWEEN ?5 AND ?6)`
+	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, ?, ?, 0
+	FROM (?) AS v
+	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ?)`
 
-// insertRows stores the jobs and sets what the database decided about each, or
-// returns errTaken if it could not store all of them.
-func insertRows(ctx context.Context, db bun.IDB, batch []jobs.Insertion, now time.Time) error {
-	now = bundb.Clock(db, now)
+// insertRows stores the jobs and sets what the instant decided about each, or
+// returns errTaken if it could not store all of them. It asks for the instant
+// first, so the statement holds no arithmetic and returns no rows.
+func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time.Time) error {
+	at, err := bundb.Instant(ctx, tx, now)
+	if err != nil {
+		return err
+	}
 	var tenants []string
 	first, last := batch[0].ID, batch[0].ID
 	for i := range batch {
@@ -83,8 +88,8 @@ func insertRows(ctx context.Context, db bun.IDB, batch []jobs.Insertion, now tim
 			tenants = append(tenants, t)
 		}
 	}
-	n, at, err := bundb.ExecAt(ctx, db, now, bun.SafeQuery(insertSQL, bundb.Now(db, now),
-		bundb.AtColumn(db, "at"), bundb.AfterColumn(db, now, "delay"), newRows(batch), bun.List(tenants), int64(first), int64(last)))
+	rows, due := newRows(tx, batch, at)
+	n, err := bundb.Exec(ctx, tx, bun.SafeQuery(insertSQL, bundb.Time{Time: at}, due, rows, bun.List(tenants), int64(first), int64(last)))
 	if errors.Is(bundb.Err(err), jobs.ErrConflict) {
 		return errTaken
 	}
@@ -100,26 +105,32 @@ func insertRows(ctx context.Context, db bun.IDB, batch []jobs.Insertion, now tim
 	return nil
 }
 
-// newRows are the rows of a batch, with times in microseconds.
-func newRows(batch []jobs.Insertion) bundb.Rows {
+// newRows returns the rows of a batch and the SQL for when each is due.
+func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows, due schema.QueryAppender) {
 	number := func(name string, value func(j *jobs.Insertion) int64) bundb.Column {
 		return bundb.Column{Name: name, Int: func(i int) (int64, bool) { return value(&batch[i]), true }}
 	}
 	word := func(name string, value func(j *jobs.Insertion) string) bundb.Column {
 		return bundb.Column{Name: name, Text: func(i int) (string, bool) { return value(&batch[i]), true }}
 	}
-	return bundb.Rows{Len: len(batch), Columns: []bundb.Column{
+	rows = bundb.Rows{Len: len(batch), Columns: []bundb.Column{
 		number("id", func(j *jobs.Insertion) int64 { return int64(j.ID) }),
 		word("tenant", func(j *jobs.Insertion) string { return j.Tenant }),
 		word("kind", func(j *jobs.Insertion) string { return j.Kind }),
 		word("queue", func(j *jobs.Insertion) string { return j.Queue }),
+		number("state", func(j *jobs.Insertion) int64 { _, state := j.Begin(at); return int64(state) }),
 		number("priority", func(j *jobs.Insertion) int64 { return int64(j.Priority) }),
 		word("args", func(j *jobs.Insertion) string { return readOnly(j.Args) }),
 		number("max_attempts", func(j *jobs.Insertion) int64 { return int64(j.MaxAttempts) }),
 		number("timeout", func(j *jobs.Insertion) int64 { return microseconds(j.Timeout) }),
-		number("delay", func(j *jobs.Insertion) int64 { return j.Delay.Microseconds() }),
-		{Name: "at", Int: func(i int) (int64, bool) { return batch[i].RunAt.UnixMicro(), !batch[i].RunAt.IsZero() }},
 	}}
+	when := number("due", func(j *jobs.Insertion) int64 { runAt, _ := j.Begin(at); return runAt.UnixMicro() })
+	if when.Constant(len(batch)) {
+		runAt, _ := batch[0].Begin(at)
+		return rows, bundb.Time{Time: runAt}
+	}
+	rows.Columns = append(rows.Columns, when)
+	return rows, bundb.AtColumn(db, "due")
 }
 
 // taken returns the indexes of the jobs whose IDs are not free.

@@ -27,6 +27,7 @@ type heldRow struct {
 
 // Beat implements [jobs.WorkerStore].
 func (s *Store) Beat(ctx context.Context, node jobs.NodeID, lease time.Duration, held []jobs.Lease, now time.Time) ([]jobs.ID, error) {
+	now = bundb.Clock(s.db, now)
 	var lost []jobs.ID
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		res, err := tx.NewRaw("UPDATE levqor_jobs_node SET lease_until = ? WHERE id = ?",
@@ -94,6 +95,7 @@ func (s *Store) Leave(ctx context.Context, node jobs.NodeID, _ time.Time) error 
 
 // Rescue implements [jobs.WorkerStore].
 func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
+	now = bundb.Clock(s.db, now)
 	rescued := 0
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		rescued = 0

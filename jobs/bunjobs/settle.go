@@ -12,6 +12,7 @@ import (
 
 // Settle implements [jobs.WorkerStore].
 func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Time) ([]error, error) {
+	now = bundb.Clock(s.db, now)
 	results := make([]error, len(outcomes))
 	open := make(map[jobs.Lease]int, len(outcomes)) // the index of each lease's first outcome
 	var completed, other []jobs.Outcome
