@@ -16,25 +16,35 @@ import (
 // apart from the text and keeps its plan: bun writes values into the text, and
 // reading and planning that again takes longer than storing the row, measured.
 type InsertOne struct {
-	// SQL holds ?0, ?1 … for the values, ?now for the instant of the call and ?due
-	// for a later one. The row that it stores has a column created_at.
+	// SQL holds ?0, ?1 … for the values, ?now for the instant of the call, and ?due
+	// and ?later for those of a [Due]. The row that it stores has a column
+	// created_at.
 	SQL string
+}
+
+// Due says when a row is due.
+type Due struct {
+	// At is when, or the zero time for Delay after now.
+	At    time.Time
+	Delay time.Duration
+	// Later lies that long after the row is due.
+	Later time.Duration
 }
 
 var placeholder = regexp.MustCompile(`\?\d+`)
 
-// Run returns whether the row was stored, and the instant that now stood for. The
-// row is due at the given time or, if that is zero, a delay after now.
-func (q InsertOne) Run(ctx context.Context, db bun.IDB, now, due time.Time, delay time.Duration, values ...any) (ok bool, at time.Time, err error) {
+// Run returns whether the row was stored, and the instant that now stood for.
+func (q InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due, values ...any) (ok bool, at time.Time, err error) {
 	now = Clock(db, now)
 	direct := direct(db)
 	if !postgres(db) || direct == nil {
-		return q.runWritten(ctx, db, now, due, delay, values)
+		return q.runWritten(ctx, db, now, due, values)
 	}
 	n := len(values)
-	values = append(values, micros(now), micros(due), delay.Microseconds())
+	values = append(values, micros(now), micros(due.At), due.Delay.Microseconds(), due.Later.Microseconds())
 	clock := instant(n, "statement_timestamp()")
-	text := strings.NewReplacer("?now", clock, "?due", instant(n+1, clock+" + CAST(?"+strconv.Itoa(n+2)+" AS bigint) * interval '1 microsecond'")).Replace(q.SQL)
+	start := instant(n+1, clock+plus(n+2))
+	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3)).Replace(q.SQL)
 	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
 		i, _ := strconv.Atoi(s[1:])
 		return "$" + strconv.Itoa(i+1)
@@ -53,19 +63,24 @@ func instant(i int, otherwise string) string {
 	return "COALESCE('epoch'::timestamptz + CAST(?" + strconv.Itoa(i) + " AS bigint) * interval '1 microsecond', " + otherwise + ")"
 }
 
+// plus adds parameter i, of microseconds.
+func plus(i int) string {
+	return " + CAST(?" + strconv.Itoa(i) + " AS bigint) * interval '1 microsecond'"
+}
+
 // runWritten writes the values into the text.
-func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now, due time.Time, delay time.Duration, values []any) (ok bool, at time.Time, err error) {
+func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, due Due, values []any) (ok bool, at time.Time, err error) {
 	now, err = Instant(ctx, db, now)
 	if err != nil {
 		return false, now, err
 	}
 	n := len(values)
-	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1)).Replace(q.SQL)
-	later := After(db, now, delay)
-	if !due.IsZero() {
-		later = Time{due}
+	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2)).Replace(q.SQL)
+	start := due.At
+	if start.IsZero() {
+		start = now.Add(due.Delay)
 	}
-	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Now(db, now), later)...))
+	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Time{now}, Time{start}, Time{start.Add(due.Later)})...))
 	return stored == 1, now, err
 }
 

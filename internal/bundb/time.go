@@ -93,12 +93,3 @@ func AtColumn(db bun.IDB, column bun.Ident) schema.QueryAppender {
 	}
 	return column
 }
-
-// Turn returns the SQL for what orders rows by a time that is put off by a count of
-// minutes. It is the expression of an index, so its text is frozen.
-func Turn(db bun.IDB, at, count bun.Safe, minutes int) schema.QueryAppender {
-	if postgres(db) {
-		return bun.SafeQuery("((? AT TIME ZONE 'UTC') + ? * interval '? minutes')", at, count, minutes)
-	}
-	return bun.SafeQuery("(? + ? * ?)", at, count, (time.Duration(minutes) * time.Minute).Microseconds())
-}

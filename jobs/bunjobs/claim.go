@@ -27,7 +27,7 @@ const claimSQL = `
 const readySQL = `
 	SELECT id FROM levqor_jobs_live
 	WHERE state = 2 AND queue = ? AND tenant = ? AND kind IN (?)
-	ORDER BY ?, id LIMIT ? ?`
+	ORDER BY turn, id LIMIT ? ?`
 
 // tenantsSQL finds the tenants with ready jobs that follow one in the order of
 // their names, a step in the index for each however many jobs it has.
@@ -131,16 +131,12 @@ func (s *Store) tenants(ctx context.Context, tx bun.Tx, c jobs.Claim) ([]string,
 func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.TenantShare, now time.Time) ([]row, error) {
 	parts := make(union, len(shares))
 	for i, share := range shares {
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, bun.List(c.Kinds), turn(tx), share.Limit, bundb.SkipLocked(tx))
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
 	var rows []row
 	err := tx.NewRaw(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end).Scan(ctx, &rows)
 	return rows, err
-}
-
-func turn(db bun.IDB) schema.QueryAppender {
-	return bundb.Turn(db, "run_at", "priority", int(jobs.PriorityStep/time.Minute))
 }
 
 // union writes subqueries that have an order and a limit each.

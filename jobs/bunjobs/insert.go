@@ -45,13 +45,13 @@ func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 // changes, so that a server may keep its plan: reading and planning a statement
 // costs more than running this one.
 var insertOneSQL = bundb.InsertOne{SQL: `
-	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
-	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?now, ?due, 0
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, turn, epoch)
+	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?now, ?due, ?later, 0
 	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0)
 	ON CONFLICT (id) DO NOTHING`}
 
 func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
-	ok, at, err := insertOneSQL.Run(ctx, db, now, j.RunAt, j.Delay,
+	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Due{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt)},
 		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout))
 	if err != nil {
 		return err
@@ -67,8 +67,8 @@ func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time
 // millisecond that it begins with, so the history is looked through around the
 // IDs of the batch and not once for each of them.
 const insertSQL = `
-	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
-	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, ?, ?, 0
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, turn, epoch)
+	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, ?, ?, ?, 0
 	FROM (?) AS v
 	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ?)`
 
@@ -88,8 +88,8 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 			tenants = append(tenants, t)
 		}
 	}
-	rows, due := newRows(tx, batch, at)
-	n, err := bundb.Exec(ctx, tx, bun.SafeQuery(insertSQL, bundb.Time{Time: at}, due, rows, bun.List(tenants), int64(first), int64(last)))
+	rows, due, turn := newRows(tx, batch, at)
+	n, err := bundb.Exec(ctx, tx, bun.SafeQuery(insertSQL, bundb.Time{Time: at}, due, turn, rows, bun.List(tenants), int64(first), int64(last)))
 	if errors.Is(bundb.Err(err), jobs.ErrConflict) {
 		return errTaken
 	}
@@ -105,8 +105,9 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 	return nil
 }
 
-// newRows returns the rows of a batch and the SQL for when each is due.
-func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows, due schema.QueryAppender) {
+// newRows returns the rows of a batch, and the SQL for when each is due and for its
+// turn.
+func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows, due, turn schema.QueryAppender) {
 	number := func(name string, value func(j *jobs.Insertion) int64) bundb.Column {
 		return bundb.Column{Name: name, Int: func(i int) (int64, bool) { return value(&batch[i]), true }}
 	}
@@ -124,13 +125,20 @@ func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows,
 		number("max_attempts", func(j *jobs.Insertion) int64 { return int64(j.MaxAttempts) }),
 		number("timeout", func(j *jobs.Insertion) int64 { return microseconds(j.Timeout) }),
 	}}
-	when := number("due", func(j *jobs.Insertion) int64 { runAt, _ := j.Begin(at); return runAt.UnixMicro() })
-	if when.Constant(len(batch)) {
-		runAt, _ := batch[0].Begin(at)
-		return rows, bundb.Time{Time: runAt}
+	when := func(name string, value func(j *jobs.Insertion) time.Time) schema.QueryAppender {
+		column := number(name, func(j *jobs.Insertion) int64 { return value(j).UnixMicro() })
+		if column.Constant(len(batch)) {
+			return bundb.Time{Time: value(&batch[0])}
+		}
+		rows.Columns = append(rows.Columns, column)
+		return bundb.AtColumn(db, bun.Ident(name))
 	}
-	rows.Columns = append(rows.Columns, when)
-	return rows, bundb.AtColumn(db, "due")
+	due = when("due", func(j *jobs.Insertion) time.Time { runAt, _ := j.Begin(at); return runAt })
+	turn = when("turn", func(j *jobs.Insertion) time.Time {
+		runAt, _ := j.Begin(at)
+		return (&jobs.Info{RunAt: runAt, Priority: j.Priority}).Turn()
+	})
+	return rows, due, turn
 }
 
 // taken returns the indexes of the jobs whose IDs are not free.

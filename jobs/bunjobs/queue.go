@@ -154,13 +154,19 @@ func saveWaiting(ctx context.Context, tx bun.Tx, rows []row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := tx.NewInsert().Model(&rows).
+	turning := make([]waitingRow, len(rows))
+	for i, r := range rows {
+		info := r.info()
+		turning[i] = waitingRow{row: r, Turn: bundb.Time{Time: info.Turn()}}
+	}
+	_, err := tx.NewInsert().Model(&turning).
 		On("CONFLICT (id) DO UPDATE").
 		Set("state = EXCLUDED.state").
 		Set("attempt = EXCLUDED.attempt").
 		Set("max_attempts = EXCLUDED.max_attempts").
 		Set("attempts = EXCLUDED.attempts").
 		Set("run_at = EXCLUDED.run_at").
+		Set("turn = EXCLUDED.turn").
 		Set("node = NULL").
 		Exec(ctx)
 	return err

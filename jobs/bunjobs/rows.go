@@ -47,6 +47,13 @@ type row struct {
 	Node        int64      `bun:"node,nullzero"`
 }
 
+// waitingRow is a row of the live table, which alone has turns.
+type waitingRow struct {
+	bun.BaseModel `bun:"table:levqor_jobs_live,alias:j"`
+	row
+	Turn bundb.Time `bun:"turn"`
+}
+
 // attempt is an element of the JSON text in the column attempts.
 type attempt struct {
 	Number     int       `json:"number"`

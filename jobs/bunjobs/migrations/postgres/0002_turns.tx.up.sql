@@ -1,9 +1,11 @@
 -- Ready jobs are claimed tenant by tenant. Within a tenant a job's turn is its
 -- run_at, put off by ten minutes for each step of its priority: a job that has
--- waited overtakes younger ones of a higher priority.
+-- waited overtakes younger ones of a higher priority. The default is for programs of
+-- the version before, whose jobs mostly have priority 5.
+ALTER TABLE levqor_jobs_live ADD COLUMN turn timestamptz NOT NULL DEFAULT (statement_timestamp() + interval '50 minutes');
+UPDATE levqor_jobs_live SET turn = run_at + priority * interval '10 minutes';
 DROP INDEX levqor_jobs_live_ready;
-CREATE INDEX levqor_jobs_live_turn ON levqor_jobs_live
-	(queue, tenant, ((run_at AT TIME ZONE 'UTC') + priority * interval '10 minutes'), id) WHERE state = 2;
+CREATE INDEX levqor_jobs_live_turn ON levqor_jobs_live (queue, tenant, turn, id) WHERE state = 2;
 
 -- Running jobs are few and found by their node. A program with a single tenant,
 -- whose name is empty, lists its jobs by their ID.
