@@ -27,8 +27,10 @@ type attempt struct {
 	kind Kind
 	ctx  context.Context //nolint:containedctx // read after the handler has returned, to learn why it ended
 	stop context.CancelCauseFunc
-	exit func() // frees the place; nil before the job has one
-	over atomic.Bool
+	lane *lane
+	// placed is set when the attempt gets a place in its lane.
+	placed atomic.Bool
+	over   atomic.Bool
 	// replace starts another goroutine in the place of this attempt's.
 	replace func()
 	// settled is set when the handler completed the job in its own transaction.
@@ -41,7 +43,7 @@ func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoc
 func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
 	handling, stop := context.WithCancelCause(base)
-	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, replace: func() { r.replace(ctx, l) }}
+	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, lane: l, replace: func() { r.replace(ctx, l) }}
 	r.hold(a)
 	r.handlers.Add(1)
 	return a
@@ -76,6 +78,9 @@ func (r *run) execute(a *attempt) (inTime bool) {
 func (r *run) interrupt(a *attempt, cause error) {
 	a.stop(cause)
 	time.AfterFunc(r.opts.Grace, func() {
+		if !a.placed.Load() {
+			return // has no place to lose; who takes it finds its context ended
+		}
 		if r.finish(a, nil, fmt.Errorf("the handler did not return: %w", context.Cause(a.ctx))) {
 			a.replace()
 		}
@@ -89,8 +94,8 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 		return false
 	}
 	defer r.handlers.Done()
-	if a.exit != nil {
-		defer a.exit()
+	if a.placed.Load() {
+		defer a.lane.exit()
 	}
 	why := context.Cause(a.ctx)
 	a.stop(nil)

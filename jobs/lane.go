@@ -160,7 +160,7 @@ func (r *run) serve(ctx context.Context, l *lane) {
 		}
 		r.hire(ctx, l) // whoever sent the next job may have counted on this runner
 		l.enter()
-		a.exit = l.exit
+		a.placed.Store(true)
 		if over = !r.execute(a); over {
 			return // another runner has the place by now
 		}
