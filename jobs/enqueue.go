@@ -192,16 +192,22 @@ func inserted(batch []Insertion) []Info {
 // it.
 func (q *Queue) stamp(in *Insertion, args Args) error {
 	in.ID = q.ids.next(q.clock())
-	raw, err := sealArgs(q.registry.opts.Sealer, in.Kind, in.ID, args)
+	raw, err := q.seal(in.Kind, in.ID, args)
+	in.Args = raw
+	return err
+}
+
+// seal returns the stored form of the arguments of the job id.
+func (q *Queue) seal(kind string, id ID, args Args) ([]byte, error) {
+	raw, err := sealArgs(q.registry.opts.Sealer, kind, id, args)
 	if err != nil {
-		return fault.Under("/args", err)
+		return nil, fault.Under("/args", err)
 	}
 	if !isObject(raw) {
-		return invalid("/args", "wrong_type", "must be a JSON object")
+		return nil, invalid("/args", "wrong_type", "must be a JSON object")
 	}
 	if len(raw) > q.opts.MaxArgs {
-		return invalid("/args", "too_long", fmt.Sprintf("must be at most %d bytes of JSON", q.opts.MaxArgs))
+		return nil, invalid("/args", "too_long", fmt.Sprintf("must be at most %d bytes of JSON", q.opts.MaxArgs))
 	}
-	in.Args = raw
-	return nil
+	return raw, nil
 }

@@ -24,7 +24,8 @@ type memState struct {
 	jobs  map[ID]memJob
 	nodes map[NodeID]time.Time // when each lease runs out
 	turns Turns
-	undo  func(ID) // remembers a job before it changes; nil outside Atomically
+	undo  *[]func() // what takes the changes back, in their order; nil outside Atomically
+	memSchedules
 }
 
 type memJob struct {
@@ -36,7 +37,10 @@ var _ Store = (*MemStore)(nil)
 
 // NewMemStore returns an empty store.
 func NewMemStore() *MemStore {
-	return &MemStore{memState: &memState{jobs: map[ID]memJob{}, nodes: map[NodeID]time.Time{}}}
+	return &MemStore{memState: &memState{
+		jobs: map[ID]memJob{}, nodes: map[NodeID]time.Time{},
+		memSchedules: memSchedules{schedules: map[ScheduleID]Schedule{}, fires: map[ScheduleID][]Fire{}},
+	}}
 }
 
 // Atomically calls fn with a store whose changes to jobs happen together: all
@@ -45,25 +49,19 @@ func NewMemStore() *MemStore {
 // Within tx, Atomically stands for a savepoint.
 func (s *MemStore) Atomically(fn func(tx *MemStore) error) error {
 	defer s.lock()()
-	before := map[ID]*memJob{}
-	outer := s.undo
-	s.undo = func(id ID) {
-		if outer != nil {
-			outer(id)
-		}
-		if _, seen := before[id]; seen {
-			return
-		}
-		before[id] = nil
-		if job, ok := s.jobs[id]; ok {
-			before[id] = &job
-		}
-	}
+	outer, own := s.undo, []func(){}
+	s.undo = &own
 	kept := false // stays false if fn panics
 	defer func() {
 		s.undo = outer
-		if !kept {
-			s.restore(before)
+		if kept && outer != nil {
+			*outer = append(*outer, own...)
+		}
+		if kept {
+			return
+		}
+		for _, revert := range slices.Backward(own) {
+			revert()
 		}
 	}()
 	err := fn(&MemStore{memState: s.memState, inTx: true})
@@ -71,15 +69,31 @@ func (s *MemStore) Atomically(fn func(tx *MemStore) error) error {
 	return err
 }
 
-// restore puts jobs back; those that are nil had not been there.
-func (s *MemStore) restore(before map[ID]*memJob) {
-	for id, job := range before {
-		if job == nil {
-			delete(s.jobs, id)
-		} else {
-			s.jobs[id] = *job
-		}
+// set changes an element of one of the store's maps.
+func set[K comparable, V any](s *memState, all map[K]V, key K, value V) {
+	remember(s, all, key)
+	all[key] = value
+}
+
+// remove deletes an element of one of the store's maps.
+func remove[K comparable, V any](s *memState, all map[K]V, key K) {
+	remember(s, all, key)
+	delete(all, key)
+}
+
+// remember keeps what an element was before it changes.
+func remember[K comparable, V any](s *memState, all map[K]V, key K) {
+	if s.undo == nil {
+		return
 	}
+	old, was := all[key]
+	*s.undo = append(*s.undo, func() {
+		if was {
+			all[key] = old
+		} else {
+			delete(all, key)
+		}
+	})
 }
 
 // Insert implements [QueueStore].
@@ -88,8 +102,10 @@ func (s *MemStore) Insert(ctx context.Context, jobs []Insertion, now time.Time) 
 		return nil, err
 	}
 	defer s.lock()()
-	now = instant(now)
-	var taken []int
+	return s.insert(jobs, instant(now)), nil
+}
+
+func (s *MemStore) insert(jobs []Insertion, now time.Time) (taken []int) {
 	seen := map[ID]bool{}
 	for i := range jobs {
 		id := jobs[i].ID
@@ -99,13 +115,13 @@ func (s *MemStore) Insert(ctx context.Context, jobs []Insertion, now time.Time) 
 		seen[id] = true
 	}
 	if len(taken) > 0 {
-		return taken, nil
+		return taken
 	}
 	for i := range jobs {
 		jobs[i].Created(now)
 		s.put(memJob{Info: jobs[i].clone()})
 	}
-	return nil, nil
+	return nil
 }
 
 // Get implements [QueueStore].
@@ -190,12 +206,7 @@ func (s *MemStore) find(tenant string, id ID) (memJob, error) {
 	return job, nil
 }
 
-func (s *MemStore) put(job memJob) {
-	if s.undo != nil {
-		s.undo(job.ID)
-	}
-	s.jobs[job.ID] = job
-}
+func (s *MemStore) put(job memJob) { set(s.memState, s.jobs, job.ID, job) }
 
 // clone returns a job that shares no memory with j.
 func (j Info) clone() Info {

@@ -14,6 +14,10 @@ func TestMemStore(t *testing.T) {
 	jobstest.TestStore(t, func(*testing.T) jobs.Store { return jobs.NewMemStore() })
 }
 
+func TestMemScheduleStore(t *testing.T) {
+	jobstest.TestScheduleStore(t, func(*testing.T) jobstest.ScheduleStore { return jobs.NewMemStore() })
+}
+
 func TestMemStoreAtomically(t *testing.T) {
 	boom := errors.New("boom")
 	store := jobs.NewMemStore()

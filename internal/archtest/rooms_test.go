@@ -16,6 +16,7 @@ var rooms = map[string]room{
 	"client":                      {"internal/fault", []technology{http, oapi}},
 	"jobs":                        {"internal/fault", nil},
 	"jobs/bunjobs":                {"internal/bundb internal/fault jobs", []technology{bun}},
+	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
 	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
@@ -44,6 +45,7 @@ const (
 		"github.com/jackc/puddle/v2 golang.org/x/sync golang.org/x/text"
 	sqlite technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
+	cron       technology = "github.com/robfig/cron/v3"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
 		"github.com/santhosh-tekuri/jsonschema/v6 go.yaml.in/yaml/v4 golang.org/x/text " +
@@ -60,6 +62,7 @@ var homes = []struct{ imports, names string }{
 	{"github.com/jackc", "bunopen"},
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
+	{"github.com/robfig", "cronjobs"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},
 	{"flag", ""},

@@ -37,6 +37,12 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestScheduleStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestScheduleStore(t, func(t *testing.T) jobstest.ScheduleStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 // transactor is a store whose transactions run side by side.
 type transactor struct {
 	*bunjobs.Store

@@ -69,6 +69,25 @@ func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
 	}
 }
 
+// ScheduleStore is a store that keeps schedules too.
+type ScheduleStore interface {
+	jobs.Store
+	jobs.ScheduleStore
+}
+
+// TestScheduleStore runs every case about [jobs.ScheduleStore], as TestStore does for
+// [jobs.Store].
+func TestScheduleStore(t *testing.T, open func(*testing.T) ScheduleStore) {
+	for _, c := range scheduleCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			c.run(&scheduleEnv{env: env{T: t, Store: store, ctx: ctx}, ScheduleStore: store})
+		})
+	}
+}
+
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 

@@ -1,0 +1,444 @@
+package jobs
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/levqor/sdk/internal/fault"
+)
+
+// ScheduleID identifies a schedule within its store; its tenant and name do so for
+// people.
+type ScheduleID int64
+
+// Schedule is work that recurs, as its store knows it.
+type Schedule struct {
+	// ID identifies the schedule.
+	ID ScheduleID
+	// Tenant owns the schedule and its jobs; empty in a program with a single
+	// tenant.
+	Tenant string
+	// Name is unique within the tenant.
+	Name string
+	// Spec and TimeZone say when it fires; see [Plan].
+	Spec, TimeZone string
+	// CatchUp and MaxCatchUp say what becomes of missed times; see [Plan].
+	CatchUp    CatchUp
+	MaxCatchUp int
+	// Kind, Queue, Priority, MaxAttempts and Timeout are those of its jobs.
+	Kind        string
+	Queue       string
+	Priority    int
+	MaxAttempts int
+	Timeout     time.Duration
+	// Args is the JSON text of its jobs' arguments. Secrets in it read "[secret]"
+	// wherever [Schedules] return it.
+	Args []byte
+	// Paused schedules do not fire.
+	Paused bool
+	// NextAt is when it fires next; zero for one that never fires again.
+	NextAt time.Time
+	// LastAt is the latest time that it fired for; zero before the first.
+	LastAt time.Time
+	// CreatedAt is when the schedule was first stored.
+	CreatedAt time.Time
+	// Version grows with each change.
+	Version int64
+}
+
+// Fire is one time of a schedule that was kept.
+type Fire struct {
+	// At is the time that it fired for.
+	At time.Time
+	// Job is the job that was stored for it.
+	Job ID
+}
+
+// KeptFires is how many fires of a schedule a store remembers at least.
+const KeptFires = 1000
+
+// ScheduleStore keeps schedules. What holds for every method of a [Store] holds
+// here too.
+type ScheduleStore interface {
+	// Instant returns the instant that now stands for.
+	Instant(ctx context.Context, now time.Time) (time.Time, error)
+
+	// PutSchedule stores a schedule: a new one if its Version is 0, which gets
+	// CreatedAt, and else in the place of the one with its ID. The Version grows
+	// by one, and the schedule is returned as stored. It returns ErrConflict if
+	// the tenant has a schedule of that name and Version 0 was given, or the
+	// stored Version is another.
+	PutSchedule(ctx context.Context, schedule Schedule, now time.Time) (Schedule, error)
+
+	// GetSchedule returns a tenant's schedule, or ErrNotFound.
+	GetSchedule(ctx context.Context, tenant, name string) (Schedule, error)
+
+	// ListSchedules returns a tenant's schedules whose names come after a given
+	// one, in the order of their names by bytes, and at most limit of them.
+	ListSchedules(ctx context.Context, tenant, after string, limit int) ([]Schedule, error)
+
+	// DeleteSchedule removes a schedule and its fires; its jobs stay. It returns
+	// ErrNotFound if there is none.
+	DeleteSchedule(ctx context.Context, tenant, name string) error
+
+	// DueSchedules returns schedules of all tenants that are not paused, whose
+	// NextAt has come and whose jobs are of one of the kinds: those whose IDs come
+	// after a given one, in the order of their IDs, and at most limit of them.
+	DueSchedules(ctx context.Context, kinds []string, after ScheduleID, limit int, now time.Time) ([]Schedule, error)
+
+	// Fire stores the jobs of a firing whose RunAt the schedule has not fired for
+	// yet, remembers these fires, and sets NextAt and LastAt, all or nothing. It
+	// sets State, CreatedAt and RunAt of each element. It returns ErrConflict if
+	// the schedule is gone or has another Version than the firing, which grows by
+	// one, and if an ID is taken.
+	Fire(ctx context.Context, firing Firing, now time.Time) error
+
+	// ListFires returns fires of a tenant's schedule before an instant, the latest
+	// first, and at most limit of them. The zero instant means the end of time. It
+	// returns ErrNotFound if there is no such schedule.
+	ListFires(ctx context.Context, tenant, name string, before time.Time, limit int) ([]Fire, error)
+}
+
+// Firing is what happens when a schedule's time has come.
+type Firing struct {
+	// Schedule is which, and Version what was known of it.
+	Schedule ScheduleID
+	Version  int64
+	// NextAt is when it fires next.
+	NextAt time.Time
+	// LastAt is the latest time that it has fired for by then.
+	LastAt time.Time
+	// Jobs are stored, one for each time; RunAt is the time.
+	Jobs []Insertion
+}
+
+// Plan says when a schedule fires and how.
+type Plan struct {
+	// Spec is "every" and a duration, such as "every 15m", whose instants count
+	// from 1970; or "at" and a time, such as "at 2027-01-02T15:04:05Z", for a
+	// schedule that fires once; or what [SchedulesOptions.Parse] reads.
+	Spec string
+	// TimeZone is the name of the IANA time zone that Spec is read in.
+	// Default: UTC.
+	TimeZone string
+	// CatchUp says what becomes of missed times. Default: [CatchUpLatest].
+	CatchUp CatchUp
+	// MaxCatchUp bounds the jobs that are stored at once, 1 to 1000. Default: 100.
+	MaxCatchUp int
+	// Options are those of the jobs; RunAt and Delay are the schedule's business
+	// and refused. May be nil.
+	Options *EnqueueOptions
+}
+
+// SchedulesOptions configure [Schedules]. The zero value of each field means its
+// default.
+type SchedulesOptions struct {
+	// Parse reads what a [Plan] may hold besides intervals and single times.
+	// Default: nothing.
+	Parse TimetableParser
+	// Worker gives Poll and Logger. Default: those of [NewWorker].
+	Worker *WorkerOptions
+}
+
+// Schedules keeps the recurring work of one tenant. It is safe for concurrent use.
+type Schedules struct {
+	store ScheduleStore
+	queue *Queue
+	opts  SchedulesOptions
+}
+
+// NewSchedules returns the schedules of the queue's tenant on a store, which must be
+// the queue's own. Options may be nil.
+func NewSchedules(store ScheduleStore, queue *Queue, opts *SchedulesOptions) *Schedules {
+	s := &Schedules{store: store, queue: queue}
+	if opts != nil {
+		s.opts = *opts
+	}
+	var w WorkerOptions
+	if s.opts.Worker != nil {
+		w = *s.opts.Worker
+	}
+	w.setDefaults()
+	s.opts.Worker = &w
+	return s
+}
+
+// ForTenant returns the schedules of another tenant.
+func (s *Schedules) ForTenant(tenant string) *Schedules {
+	c := *s
+	c.queue = s.queue.ForTenant(tenant)
+	return &c
+}
+
+// With returns the same schedules on other stores, such as those bound to the
+// caller's transaction.
+func (s *Schedules) With(store ScheduleStore, queue QueueStore) *Schedules {
+	c := *s
+	c.store, c.queue = store, s.queue.With(queue)
+	return &c
+}
+
+// Put stores a schedule, in the place of the one with that name if there is one,
+// so a program may put its schedules each time that it starts: where neither Spec
+// nor TimeZone change, the next time stays, also one that has been missed. It
+// returns an ErrInvalid that names each wrong field, below "/args" or of the plan,
+// also for a plan that never fires within five years.
+func (s *Schedules) Put(ctx context.Context, name string, plan Plan, args Args) (Schedule, error) {
+	job, err := s.check(name, &plan, args)
+	table, tableErr := parseTimetable(plan.Spec, plan.TimeZone, s.opts.Parse)
+	if err := errors.Join(err, tableErr); err != nil {
+		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", err)
+	}
+	stored, err := s.change(ctx, job.Tenant, name, func(schedule *Schedule, now time.Time) (err error) {
+		same := schedule.Version > 0 && schedule.Spec == plan.Spec && schedule.TimeZone == plan.TimeZone
+		if !same {
+			if schedule.NextAt, err = firstAfter(table, now); err != nil {
+				return err
+			}
+		}
+		if schedule.Version == 0 {
+			schedule.ID = ScheduleID(s.queue.ids.next(s.queue.clock()))
+		}
+		schedule.Args, err = s.queue.seal(job.Kind, ID(schedule.ID), args)
+		schedule.Tenant, schedule.Name, schedule.Spec, schedule.TimeZone = job.Tenant, name, plan.Spec, plan.TimeZone
+		schedule.CatchUp, schedule.MaxCatchUp = plan.CatchUp, plan.MaxCatchUp
+		schedule.Kind, schedule.Queue, schedule.Priority = job.Kind, job.Queue, job.Priority
+		schedule.MaxAttempts, schedule.Timeout = job.MaxAttempts, job.Timeout
+		return err
+	})
+	if err != nil {
+		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", err)
+	}
+	return stored, nil
+}
+
+// PutJSON stores a schedule whose jobs' arguments come as the JSON text of a
+// registered kind. It returns an ErrUnknownKind for any other kind, and an
+// ErrInvalid as Put does.
+func (s *Schedules) PutJSON(ctx context.Context, name string, plan Plan, kind string, args []byte) (Schedule, error) {
+	k, err := s.queue.registry.Kind(kind)
+	if err != nil {
+		return Schedule{}, err
+	}
+	decoded, err := k.decode(args)
+	if err != nil {
+		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", fault.Under("/args", err))
+	}
+	return s.Put(ctx, name, plan, decoded)
+}
+
+// check checks all but when a schedule fires, and returns what its jobs are like.
+func (s *Schedules) check(name string, plan *Plan, args Args) (Insertion, error) {
+	plan.MaxCatchUp = cmp.Or(plan.MaxCatchUp, 100)
+	errs := []error{checkName("/name", name), checkRange("/max_catch_up", plan.MaxCatchUp, 1000)}
+	if int(plan.CatchUp) >= len(catchUpNames) {
+		errs = append(errs, invalid("/catch_up", "unknown_catch_up", "must be latest, skip or all"))
+	}
+	if o := plan.Options; o != nil && (o.Delay != 0 || !o.RunAt.IsZero()) {
+		errs = append(errs, invalid("/run_at", "contradictory", "the plan says when its jobs run"))
+	}
+	var job Insertion
+	errs = append(errs, s.queue.prepare(&job, Entry{Args: args, Options: plan.Options}))
+	return job, errors.Join(errs...)
+}
+
+// Get returns a schedule, or ErrNotFound.
+func (s *Schedules) Get(ctx context.Context, name string) (Schedule, error) {
+	schedule, err := s.store.GetSchedule(ctx, s.queue.tenant, name)
+	return s.show("get", schedule, err)
+}
+
+// List returns the tenant's schedules whose names come after a given one, ordered by
+// name, at most limit of them. It returns an ErrInvalid for a limit outside 1 to
+// 1000.
+func (s *Schedules) List(ctx context.Context, after string, limit int) ([]Schedule, error) {
+	if err := checkRange("/limit", limit, 1000); err != nil {
+		return nil, fmt.Errorf("jobs: list schedules: %w", err)
+	}
+	all, err := s.store.ListSchedules(ctx, s.queue.tenant, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: list schedules: %w", err)
+	}
+	for i := range all {
+		all[i].Args = redact(all[i].Args)
+	}
+	return all, nil
+}
+
+// Delete removes a schedule; jobs that it has stored stay. It returns ErrNotFound if
+// there is none.
+func (s *Schedules) Delete(ctx context.Context, name string) error {
+	if err := s.store.DeleteSchedule(ctx, s.queue.tenant, name); err != nil {
+		return fmt.Errorf("jobs: delete schedule: %w", err)
+	}
+	return nil
+}
+
+// Pause keeps a schedule from firing until Resume. It returns ErrNotFound if there
+// is none.
+func (s *Schedules) Pause(ctx context.Context, name string) (Schedule, error) {
+	schedule, err := s.existing(ctx, name, func(schedule *Schedule, _ time.Time) error {
+		schedule.Paused = true
+		return nil
+	})
+	return s.show("pause", schedule, err)
+}
+
+// Resume lets a paused schedule fire again, from now on: times that passed
+// meanwhile were not missed. It returns ErrNotFound if there is none.
+func (s *Schedules) Resume(ctx context.Context, name string) (Schedule, error) {
+	schedule, err := s.existing(ctx, name, func(schedule *Schedule, now time.Time) error {
+		table, err := parseTimetable(schedule.Spec, schedule.TimeZone, s.opts.Parse)
+		if err != nil || !schedule.Paused {
+			return err
+		}
+		schedule.Paused = false
+		schedule.NextAt = table.Next(now)
+		return nil
+	})
+	return s.show("resume", schedule, err)
+}
+
+// RunNow stores a job of the schedule at once, whether it is paused or not, and
+// returns the fire. Its time is the instant of the call. It returns ErrNotFound if
+// there is no such schedule, and ErrUnknownKind if this process does not know its
+// kind.
+func (s *Schedules) RunNow(ctx context.Context, name string) (Fire, error) {
+	for range maxTries {
+		schedule, err := s.store.GetSchedule(ctx, s.queue.tenant, name)
+		if err != nil {
+			return Fire{}, fmt.Errorf("jobs: run schedule: %w", err)
+		}
+		now, err := s.store.Instant(ctx, s.queue.now())
+		if err != nil {
+			return Fire{}, fmt.Errorf("jobs: run schedule: %w", err)
+		}
+		fires, err := s.fire(ctx, schedule, []time.Time{now}, schedule.NextAt, now)
+		if err == nil {
+			return fires[0], nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return Fire{}, fmt.Errorf("jobs: run schedule: %w", err)
+		}
+	}
+	return Fire{}, fmt.Errorf("jobs: run schedule: %w: %w", errMoved, ErrConflict)
+}
+
+// Upcoming returns the next times of a schedule, at most n of them, none for one
+// that is paused. It returns ErrNotFound if there is no such schedule.
+func (s *Schedules) Upcoming(ctx context.Context, name string, n int) ([]time.Time, error) {
+	schedule, err := s.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Next(schedule, n)
+}
+
+// Next returns the next times of a schedule that was got before, at most n of them,
+// none for one that is paused or over. It returns ErrInvalid if this process cannot
+// read its plan.
+func (s *Schedules) Next(schedule Schedule, n int) ([]time.Time, error) {
+	if schedule.Paused || schedule.NextAt.IsZero() {
+		return nil, nil
+	}
+	table, err := parseTimetable(schedule.Spec, schedule.TimeZone, s.opts.Parse)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: next times: %w", err)
+	}
+	return upcoming(table, schedule.NextAt.Add(-time.Microsecond), n), nil
+}
+
+// Fires returns the times before an instant that a schedule has fired for, the
+// latest first, at most limit of them; the zero instant means now. At least
+// [KeptFires] are remembered. It returns an ErrInvalid for a limit outside 1 to
+// 1000, and ErrNotFound.
+func (s *Schedules) Fires(ctx context.Context, name string, before time.Time, limit int) ([]Fire, error) {
+	err := checkRange("/limit", limit, 1000)
+	var fires []Fire
+	if err == nil {
+		fires, err = s.store.ListFires(ctx, s.queue.tenant, name, before, limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jobs: list fires: %w", err)
+	}
+	return fires, nil
+}
+
+// maxTries bounds how often a change is tried again because another came first.
+const maxTries = 10
+
+// existing changes a schedule that must be there.
+func (s *Schedules) existing(ctx context.Context, name string, fn func(schedule *Schedule, now time.Time) error) (Schedule, error) {
+	return s.change(ctx, s.queue.tenant, name, func(schedule *Schedule, now time.Time) error {
+		if schedule.Version == 0 {
+			return ErrNotFound
+		}
+		return fn(schedule, now)
+	})
+}
+
+// change applies fn to a schedule as it is stored, or to none, and stores it.
+func (s *Schedules) change(ctx context.Context, tenant, name string, fn func(schedule *Schedule, now time.Time) error) (Schedule, error) {
+	now, err := s.store.Instant(ctx, s.queue.now())
+	if err != nil {
+		return Schedule{}, err
+	}
+	for range maxTries {
+		schedule, err := s.store.GetSchedule(ctx, tenant, name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return Schedule{}, err
+		}
+		if err := fn(&schedule, now); err != nil {
+			return Schedule{}, err
+		}
+		stored, err := s.store.PutSchedule(ctx, schedule, now)
+		if !errors.Is(err, ErrConflict) {
+			stored.Args = redact(stored.Args)
+			return stored, err
+		}
+	}
+	return Schedule{}, fmt.Errorf("%w: %w", errMoved, ErrConflict)
+}
+
+func (s *Schedules) show(op string, schedule Schedule, err error) (Schedule, error) {
+	if err != nil {
+		return Schedule{}, fmt.Errorf("jobs: %s schedule: %w", op, err)
+	}
+	schedule.Args = redact(schedule.Args)
+	return schedule, nil
+}
+
+// unsealed returns a schedule's arguments as the value that was put.
+func (s *Schedules) unsealed(schedule Schedule) (Args, error) {
+	kind, err := s.queue.registry.Kind(schedule.Kind)
+	if err != nil {
+		return nil, err
+	}
+	value := reflect.New(kind.Args)
+	info := Info{ID: ID(schedule.ID), Kind: schedule.Kind, Args: schedule.Args}
+	if err := decodeArgs(s.queue.registry.opts.Sealer, info, value.Interface()); err != nil {
+		return nil, err
+	}
+	args, ok := value.Elem().Interface().(Args)
+	if !ok {
+		return nil, fmt.Errorf("kind %s: %w", schedule.Kind, ErrUnknownKind)
+	}
+	return args, nil
+}
+
+// jobArgs returns the stored form of the arguments of a schedule's job.
+func (s *Schedules) jobArgs(schedule Schedule, id ID) ([]byte, error) {
+	if !bytes.Contains(schedule.Args, []byte(sealedMark)) {
+		return schedule.Args, nil
+	}
+	args, err := s.unsealed(schedule)
+	if err != nil {
+		return nil, err
+	}
+	return s.queue.seal(schedule.Kind, id, args)
+}
