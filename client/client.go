@@ -118,33 +118,25 @@ func (s *Service) RetryJob(ctx context.Context, id string) (*Job, error) {
 // cursor of the filter is where it begins; nil goes through all. It ends after
 // the first error.
 func (s *Service) Jobs(ctx context.Context, filter *ListJobsParams) iter.Seq2[Job, error] {
-	return func(yield func(Job, error) bool) {
-		var params ListJobsParams
-		if filter != nil {
-			params = *filter
-		}
-		for {
-			resp, err := s.api.ListJobsWithResponse(ctx, &params)
-			if err != nil {
-				yield(Job{}, unreachable("list jobs", err))
-				return
-			}
-			page, err := one("list jobs", resp.JSON200, resp.HTTPResponse, resp.Body)
-			if err != nil {
-				yield(Job{}, err)
-				return
-			}
-			for _, job := range page.Data {
-				if !yield(job, nil) {
-					return
-				}
-			}
-			if page.NextCursor == nil {
-				return
-			}
-			params.Cursor = page.NextCursor
-		}
+	var params ListJobsParams
+	if filter != nil {
+		params = *filter
 	}
+	return pages(func(cursor *string) ([]Job, *string, error) {
+		params := params
+		if cursor != nil {
+			params.Cursor = cursor
+		}
+		resp, err := s.api.ListJobsWithResponse(ctx, &params)
+		if err != nil {
+			return nil, nil, unreachable("list jobs", err)
+		}
+		page, err := one("list jobs", resp.JSON200, resp.HTTPResponse, resp.Body)
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Data, page.NextCursor, nil
+	})
 }
 
 // Final reports whether a job in this state is over.

@@ -40,7 +40,11 @@ type Options struct {
 	// Worker configures how jobs are worked off; its Logger and Now are those of
 	// the App unless set. Default: that of [jobs.NewWorker].
 	Worker *jobs.WorkerOptions
-	// NoWorker makes a node that takes jobs in and works none off.
+	// Timetables reads the plans of schedules that are neither intervals nor single
+	// times, such as [github.com/levqor/sdk/jobs/cronjobs.Parse]. Default: none.
+	Timetables jobs.TimetableParser
+	// NoWorker makes a node that takes jobs in, works none off and fires no
+	// schedules.
 	NoWorker bool
 	// Logger gets what no caller can be told. Default: discard.
 	Logger *slog.Logger
@@ -52,6 +56,8 @@ type Options struct {
 type App struct {
 	// Jobs takes jobs in; use [jobs.Queue.ForTenant] for a tenant's.
 	Jobs *jobs.Queue
+	// Schedules keeps recurring work; use [jobs.Schedules.ForTenant] for a tenant's.
+	Schedules *jobs.Schedules
 	// Registry knows the kinds of jobs. Register them before Run.
 	Registry *jobs.Registry
 	// Keys makes and checks API keys.
@@ -83,6 +89,7 @@ func New(stores Stores, opts *Options) (*App, error) {
 	if a.opts.Logger == nil {
 		a.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	a.opts.Worker = a.workerOptions()
 	ring, err := NewKeyRing(append([][]byte{a.opts.Secret}, a.opts.OldSecrets...)...)
 	if err != nil {
 		return nil, fmt.Errorf("levqor: new: %w", err)
@@ -90,6 +97,7 @@ func New(stores Stores, opts *Options) (*App, error) {
 	a.KeyRing = ring
 	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
+	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
 	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Now: a.opts.Now})
 	a.Idempotency = &Idempotency{stores: stores, now: a.now}
 	return a, nil
@@ -144,6 +152,20 @@ func (a *App) work(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	worker, err := jobs.NewWorker(a.stores.Jobs, a.Registry, a.opts.Worker)
+	if err != nil {
+		return fmt.Errorf("levqor: run: %w", err)
+	}
+	firing, stop := context.WithCancel(ctx)
+	fired := make(chan error, 1)
+	go func() { fired <- a.Schedules.Run(firing) }()
+	err = worker.Run(ctx)
+	stop() // also if the worker ended by itself
+	return errors.Join(err, <-fired)
+}
+
+// workerOptions returns those of the App's worker, with what it takes from the App.
+func (a *App) workerOptions() *jobs.WorkerOptions {
 	var opts jobs.WorkerOptions
 	if a.opts.Worker != nil {
 		opts = *a.opts.Worker
@@ -154,11 +176,7 @@ func (a *App) work(ctx context.Context) error {
 	if opts.Now == nil {
 		opts.Now = a.opts.Now
 	}
-	worker, err := jobs.NewWorker(a.stores.Jobs, a.Registry, &opts)
-	if err != nil {
-		return fmt.Errorf("levqor: run: %w", err)
-	}
-	return worker.Run(ctx)
+	return &opts
 }
 
 // Expired idempotency records are deleted in batches that hold no lock for long.

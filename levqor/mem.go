@@ -25,8 +25,8 @@ type memory struct {
 	records *memIdempotency
 }
 
-func (m *memory) stores(js jobs.Store, tx func(context.Context, func(context.Context, Stores) error) error) Stores {
-	return Stores{Jobs: js, Keys: m.keys, Idempotency: m.records, Tx: tx, Check: func(context.Context) error { return nil }}
+func (m *memory) stores(js *jobs.MemStore, tx func(context.Context, func(context.Context, Stores) error) error) Stores {
+	return Stores{Jobs: js, Schedules: js, Keys: m.keys, Idempotency: m.records, Tx: tx, Check: func(context.Context) error { return nil }}
 }
 
 func (m *memory) inTx(ctx context.Context, fn func(context.Context, Stores) error) error {

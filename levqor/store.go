@@ -13,6 +13,8 @@ import (
 type Stores struct {
 	// Jobs keeps the jobs.
 	Jobs jobs.Store
+	// Schedules keeps the recurring jobs.
+	Schedules jobs.ScheduleStore
 	// Keys keeps the API keys.
 	Keys identity.KeyStore
 	// Idempotency keeps the answers to requests with an idempotency key.

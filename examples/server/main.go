@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
@@ -89,7 +90,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, c
 		return nil, nil, err
 	}
 	app, err = levqor.New(bunlevqor.Stores(db), &levqor.Options{
-		Secret: cfg.secret, Validator: httpapi.NewValidator(), NoWorker: cfg.noWorker, Logger: log,
+		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
 	})
 	if err != nil {
 		return nil, nil, err

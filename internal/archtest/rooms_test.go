@@ -34,7 +34,7 @@ var rooms = map[string]room{
 	"examples/customstore":        {"internal/fault jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},
-	"examples/server":             {"*", []technology{bun, pgx, sqlite, http, oapi, validation}},
+	"examples/server":             {"*", []technology{bun, cron, pgx, sqlite, http, oapi, validation}},
 }
 
 const (

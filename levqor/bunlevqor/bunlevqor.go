@@ -63,8 +63,10 @@ func Stores(db *bun.DB) levqor.Stores {
 
 // bind returns the stores on a database or a transaction.
 func bind(db bun.IDB) levqor.Stores {
+	store := bunjobs.New(db)
 	return levqor.Stores{
-		Jobs:        bunjobs.New(db),
+		Jobs:        store,
+		Schedules:   store,
 		Keys:        &keyStore{db},
 		Idempotency: &idempotencyStore{db},
 		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {

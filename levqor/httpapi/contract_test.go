@@ -169,6 +169,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if _, err := stranger.GetJob(ctx, job.ID); !errors.Is(err, client.ErrUnauthenticated) {
 		t.Errorf("GetJob without a key = %v, want ErrUnauthenticated", err)
 	}
+	schedules(t, c)
 	system(t, stranger.API())
 
 	for path, item := range spec.doc.Paths.Map() {
@@ -177,6 +178,61 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 				t.Errorf("%s %s was not called", method, path)
 			}
 		}
+	}
+}
+
+// schedules calls the operations on schedules.
+func schedules(t *testing.T, c *client.Service) {
+	t.Helper()
+	ctx := t.Context()
+	args := []byte(`{"to":[{"email":"ada@example.com"}]}`)
+	for _, name := range []string{"weekly", "daily", "hourly"} {
+		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args})
+		if err != nil || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
+			t.Errorf("PutSchedule = %+v, %v", put, err)
+		}
+	}
+	var names []string
+	for schedule, err := range c.Schedules(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, schedule.Name)
+	}
+	if !slices.Equal(names, []string{"daily", "hourly", "weekly"}) {
+		t.Errorf("Schedules gave %v", names)
+	}
+	for _, want := range []bool{true, false} {
+		do := c.PauseSchedule
+		if !want {
+			do = c.ResumeSchedule
+		}
+		if got, err := do(ctx, "daily"); err != nil || got.Paused != want {
+			t.Errorf("the schedule is %+v, %v", got, err)
+		}
+	}
+	first, err := c.RunSchedule(ctx, "daily", "key")
+	if err != nil {
+		t.Fatalf("RunSchedule = %v", err)
+	}
+	if again, err := c.RunSchedule(ctx, "daily", "key"); err != nil || again.JobID != first.JobID {
+		t.Errorf("RunSchedule again = %+v, %v; want the same job", again, err)
+	}
+	fires, err := c.Fires(ctx, "daily", &client.ListFiresParams{Limit: new(5)})
+	if err != nil || len(fires) != 1 || fires[0].JobID != first.JobID {
+		t.Errorf("Fires = %+v, %v", fires, err)
+	}
+	if job, err := c.GetJob(ctx, first.JobID); err != nil || job.Kind != "mail" {
+		t.Errorf("GetJob = %+v, %v", job, err)
+	}
+	if err := c.DeleteSchedule(ctx, "daily"); err != nil {
+		t.Errorf("DeleteSchedule = %v", err)
+	}
+	if err := c.DeleteSchedule(ctx, "daily"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("DeleteSchedule again = %v, want ErrNotFound", err)
+	}
+	if got, err := c.GetSchedule(ctx, "hourly"); err != nil || got.TimeZone != "Europe/Berlin" || got.CatchUp != client.CatchUpLatest {
+		t.Errorf("GetSchedule = %+v, %v", got, err)
 	}
 }
 
@@ -217,6 +273,14 @@ func FuzzHTTP(f *testing.F) {
 		{"POST", "/api/v1/jobs", "Idempotency-Key: e", strings.TrimSuffix(mail, "}") + `,"run_at":"9999-12-31T23:59:59-23:59"}`},
 		{"POST", "/api/v1/jobs", "Idempotency-Key: f", `{"kind":"report","args":{"parts":[{"tags":null}],"by_name":{"a":{}},"pair":[1],"quoted":"7","any":[1e999]}}`},
 		{"POST", "/api/v1/jobs", "Idempotency-Key: g", `{"kind":"tree","args":{"left":{"more":[{"trees":{"a":{"b":null}}}]}}}`},
+		{"PUT", "/api/v1/schedules/a", "", `{"spec":"*/5 * * * *","time_zone":"Europe/Berlin","catch_up":"all","max_catch_up":3,"kind":"mail","args":{"to":[]}}`},
+		{"PUT", "/api/v1/schedules/a", "", `{"spec":"every 1s","kind":"mail","args":{"to":[]}}`},
+		{"PUT", "/api/v1/schedules/b", "", `{"spec":"at 2030-01-01T00:00:00Z","time_zone":"\u0000","kind":"mail","args":{"to":[]}}`},
+		{"POST", "/api/v1/schedules/a/run", "Idempotency-Key: a", ""},
+		{"POST", "/api/v1/schedules/a/resume", "", ""},
+		{"GET", "/api/v1/schedules?cursor=AAAA&limit=1", "", ""},
+		{"GET", "/api/v1/schedules/%ff/fires?before=2030-01-01T00:00:00Z", "", ""},
+		{"DELETE", "/api/v1/schedules/%00", "", ""},
 		{"GET", "/api/v1//jobs/x", "", ""},
 		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},

@@ -3,35 +3,33 @@ package httpapi
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
-
-	"github.com/levqor/sdk/jobs"
 )
 
-// A cursor is the last ID of a page with a MAC over it, the tenant and the
+// A cursor is where a page ended with a MAC over it, the list, the tenant and the
 // filters, so it is good for nothing but the next page of the same list.
 
-func (s *server) cursor(tenant string, q jobs.ListQuery, last jobs.ID) string {
-	raw := binary.BigEndian.AppendUint64(nil, uint64(last))
-	sum := s.app.KeyRing.MAC("cursor", []byte(tenant), filterHash(q), raw)
-	return base64.RawURLEncoding.EncodeToString(append(raw, sum...))
+func (s *server) cursor(list, tenant string, filters any, last []byte) string {
+	sum := s.app.KeyRing.MAC("cursor", []byte(list), []byte(tenant), filterHash(filters), last)
+	return base64.RawURLEncoding.EncodeToString(append(sum, last...))
 }
 
-// parseCursor returns the ID that the page comes after.
-func (s *server) parseCursor(tenant string, q jobs.ListQuery, cursor string) (jobs.ID, error) {
+// parseCursor returns where the page before ended.
+func (s *server) parseCursor(list, tenant string, filters any, cursor string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(raw) < 8 {
-		return 0, errCursor
+	if err != nil || len(raw) < macSize {
+		return nil, errCursor
 	}
-	if !s.app.KeyRing.Verify("cursor", raw[8:], []byte(tenant), filterHash(q), raw[:8]) {
-		return 0, errCursor
+	if !s.app.KeyRing.Verify("cursor", raw[:macSize], []byte(list), []byte(tenant), filterHash(filters), raw[macSize:]) {
+		return nil, errCursor
 	}
-	return jobs.ID(binary.BigEndian.Uint64(raw)), nil
+	return raw[macSize:], nil
 }
 
-func filterHash(q jobs.ListQuery) []byte {
-	raw, err := json.Marshal([]any{q.States, q.Kind, q.Queue})
+const macSize = sha256.Size
+
+func filterHash(filters any) []byte {
+	raw, err := json.Marshal(filters)
 	if err != nil {
 		panic(err) // numbers and strings
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/levqor/sdk/client"
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/httpapi"
 	"github.com/levqor/sdk/levqor/identity"
@@ -56,7 +57,9 @@ func newServiceOn(tb testing.TB, stores levqor.Stores) *service {
 	tb.Helper()
 	s := &service{TB: tb, stores: stores, log: &bytes.Buffer{}}
 	var err error
-	s.app, err = levqor.New(stores, &levqor.Options{Secret: bytes.Repeat([]byte("s"), 32), Validator: httpapi.NewValidator()})
+	s.app, err = levqor.New(stores, &levqor.Options{
+		Secret: bytes.Repeat([]byte("s"), 32), Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -126,6 +129,9 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		return request{"POST", "/api/v1/jobs", token, "k", "application/json", body}
 	}
 	args := func(args string) request { return post(`{"kind":"mail","args":` + args + `}`) }
+	schedule := func(name, members string) request {
+		return request{"PUT", "/api/v1/schedules/" + name, token, "", "application/json", `{"kind":"mail","args":{"to":[{"email":"a@b.cd"}]},` + members + `}`}
+	}
 	tests := []struct {
 		name   string
 		req    request
@@ -170,6 +176,15 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"no idempotency key", request{"POST", "/api/v1/jobs", token, "", "application/json", mail}, 400, "idempotency_key_required", ""},
 		{"an idempotency key that is none", request{"POST", "/api/v1/jobs", token, "ä", "application/json", mail}, 400, "validation_failed", "Idempotency-Key idempotency_key_invalid"},
 		{"an idempotency key of quotes alone", request{"POST", "/api/v1/jobs", token, `""`, "application/json", mail}, 400, "validation_failed", "Idempotency-Key idempotency_key_invalid"},
+		{"a schedule without a plan", schedule("s", `"priority":1`), 400, "validation_failed", "#/spec required"},
+		{"a schedule that never fires", schedule("s", `"spec":"0 0 30 2 *"`), 400, "validation_failed", "#/spec never_fires"},
+		{"a schedule that is no cron", schedule("s", `"spec":"* * * *"`), 400, "validation_failed", "#/spec invalid_timetable"},
+		{"a schedule in a zone of nowhere", schedule("s", `"spec":"@daily","time_zone":"Mars/Olympus"`), 400, "validation_failed", "#/time_zone unknown_time_zone"},
+		{"a schedule with an unknown policy", schedule("s", `"spec":"@daily","catch_up":"some"`), 400, "validation_failed", "#/catch_up unknown_value"},
+		{"a schedule with a name that is none", schedule("a%20b", `"spec":"@daily"`), 400, "validation_failed", "name invalid_format"},
+		{"a schedule of an unknown kind", request{"PUT", "/api/v1/schedules/s", token, "", "application/json", `{"spec":"@daily","kind":"nope","args":{}}`}, 400, "validation_failed", "#/kind unknown_kind"},
+		{"a schedule with bad args", request{"PUT", "/api/v1/schedules/s", token, "", "application/json", `{"spec":"@daily","kind":"mail","args":{"to":7}}`}, 400, "validation_failed", "#/args/to wrong_type"},
+		{"a run of no schedule", request{method: "POST", path: "/api/v1/schedules/s/run", token: token, idempotency: "k2"}, 404, "not_found", ""},
 		{"an unknown parameter", request{method: "GET", path: "/api/v1/jobs?x=1", token: token}, 400, "validation_failed", "x unknown_parameter"},
 		{"a parameter twice", request{method: "GET", path: "/api/v1/jobs?limit=1&limit=2", token: token}, 400, "validation_failed", "limit duplicate_parameter"},
 		{"a limit past the last", request{method: "GET", path: "/api/v1/jobs?limit=101", token: token}, 400, "validation_failed", "limit too_large"},
@@ -212,6 +227,9 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 	for _, tenant := range []string{"", "acme"} {
 		if all, err := s.stores.Jobs.List(t.Context(), jobs.ListQuery{Tenant: tenant, Limit: 10}); err != nil || len(all) > 0 {
 			t.Errorf("%d jobs were stored, %v", len(all), err)
+		}
+		if all, err := s.stores.Schedules.ListSchedules(t.Context(), tenant, "", 10); err != nil || len(all) > 0 {
+			t.Errorf("%d schedules were stored, %v", len(all), err)
 		}
 	}
 	if resp := s.create(token, "k", mail); resp.StatusCode != 201 {
@@ -278,7 +296,16 @@ func TestTenantsAreApart(t *testing.T) {
 	s := newService(t)
 	ours, theirs := s.key("acme", "*"), s.key("other", "*")
 	job := decode[client.Job](t, s.create(ours, "k", mail))
+	if resp := s.do(request{"PUT", "/api/v1/schedules/s", ours, "", "application/json", `{"spec":"@daily","kind":"mail","args":{"to":[{"email":"a@b.cd"}]}}`}); resp.StatusCode != 200 {
+		t.Fatalf("PUT gave %d", resp.StatusCode)
+	}
 	for _, r := range []request{
+		{method: "GET", path: "/api/v1/schedules/s"},
+		{method: "DELETE", path: "/api/v1/schedules/s"},
+		{method: "POST", path: "/api/v1/schedules/s/pause"},
+		{method: "POST", path: "/api/v1/schedules/s/resume"},
+		{method: "POST", path: "/api/v1/schedules/s/run", idempotency: "k"},
+		{method: "GET", path: "/api/v1/schedules/s/fires"},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry"},
@@ -290,6 +317,9 @@ func TestTenantsAreApart(t *testing.T) {
 	}
 	if page := decode[client.JobPage](t, s.do(request{method: "GET", path: "/api/v1/jobs", token: theirs})); len(page.Data) != 0 {
 		t.Errorf("another tenant sees %d jobs", len(page.Data))
+	}
+	if page := decode[client.SchedulePage](t, s.do(request{method: "GET", path: "/api/v1/schedules", token: theirs})); len(page.Data) != 0 {
+		t.Errorf("another tenant sees %d schedules", len(page.Data))
 	}
 	if got := decode[client.Job](t, s.do(request{method: "GET", path: "/api/v1/jobs/" + job.ID, token: ours})); got.State != client.JobStateReady {
 		t.Errorf("the job is %s", got.State)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -29,7 +30,7 @@ func (s *server) ListJobs(ctx context.Context, req oas.ListJobsRequestObject) (o
 	}
 	page := oas.ListJobs200JSONResponse{Data: wireJobs(infos[:min(limit, len(infos))]), HasMore: len(infos) > limit}
 	if page.HasMore {
-		next := s.cursor(tenant, query, infos[limit-1].ID)
+		next := s.cursor("jobs", tenant, jobFilters(query), binary.BigEndian.AppendUint64(nil, uint64(infos[limit-1].ID)))
 		page.NextCursor = &next
 	}
 	return page, nil
@@ -41,14 +42,13 @@ func (s *server) CreateJob(ctx context.Context, req oas.CreateJobRequestObject) 
 	if err := s.schemas.check(req.Body.Kind, req.Body.Args); err != nil {
 		return nil, err
 	}
-	p := caller(ctx)
-	scope := levqor.IdempotencyScope{Tenant: p.Tenant, Caller: p.KeyID, Operation: "POST /api/v1/jobs", Key: unquote(req.Params.IdempotencyKey)}
+	scope := scopeOf(ctx, "POST /api/v1/jobs", req.Params.IdempotencyKey)
 	answer, replayed, err := s.app.Idempotency.Do(ctx, scope, fingerprint(req.Body), func(ctx context.Context, tx levqor.Stores) (levqor.Answer, error) {
-		info, err := s.app.Jobs.ForTenant(p.Tenant).With(tx.Jobs).EnqueueJSON(ctx, req.Body.Kind, req.Body.Args, enqueueOptions(req.Body))
+		info, err := s.app.Jobs.ForTenant(scope.Tenant).With(tx.Jobs).EnqueueJSON(ctx, req.Body.Kind, req.Body.Args, enqueueOptions(req.Body))
 		if err != nil {
 			return levqor.Answer{}, err
 		}
-		return jobCreated(info)
+		return jobCreated(info.ID, wireJob(info))
 	})
 	return created{answer, replayed}, err
 }
@@ -81,10 +81,7 @@ func (s *server) job(ctx context.Context, id string, do func(*jobs.Queue, contex
 }
 
 func (s *server) listQuery(tenant string, p client.ListJobsParams) (jobs.ListQuery, error) {
-	q := jobs.ListQuery{Limit: 20, Kind: value(p.Kind), Queue: value(p.Queue)}
-	if p.Limit != nil {
-		q.Limit = *p.Limit
-	}
+	q := jobs.ListQuery{Limit: limitOf(p.Limit), Kind: value(p.Kind), Queue: value(p.Queue)}
 	for _, name := range p.State {
 		state, err := jobs.ParseState(string(name))
 		if err != nil {
@@ -95,9 +92,23 @@ func (s *server) listQuery(tenant string, p client.ListJobsParams) (jobs.ListQue
 	if p.Cursor == nil {
 		return q, nil
 	}
-	before, err := s.parseCursor(tenant, q, *p.Cursor)
-	q.Before = before
-	return q, err
+	last, err := s.parseCursor("jobs", tenant, jobFilters(q), *p.Cursor)
+	if err != nil || len(last) != 8 {
+		return q, errCursor
+	}
+	q.Before = jobs.ID(binary.BigEndian.Uint64(last))
+	return q, nil
+}
+
+// jobFilters are what a cursor of the list holds for.
+func jobFilters(q jobs.ListQuery) any { return []any{q.States, q.Kind, q.Queue} }
+
+// limitOf returns the size of a page.
+func limitOf(limit *int) int {
+	if limit == nil {
+		return 20
+	}
+	return *limit
 }
 
 func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
@@ -109,7 +120,7 @@ func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
 
 // fingerprint returns the same hash for requests that differ only in white space
 // and the order of keys.
-func fingerprint(b *client.CreateJobJSONRequestBody) []byte {
+func fingerprint(b any) []byte {
 	raw, err := json.Marshal(b)
 	if err == nil {
 		var canonical any
@@ -132,11 +143,17 @@ func unquote(key string) string {
 	return key
 }
 
-func jobCreated(info jobs.Info) (levqor.Answer, error) {
-	body, err := json.Marshal(wireJob(info))
+// scopeOf returns where an idempotency key of the caller holds.
+func scopeOf(ctx context.Context, operation, key string) levqor.IdempotencyScope {
+	p := caller(ctx)
+	return levqor.IdempotencyScope{Tenant: p.Tenant, Caller: p.KeyID, Operation: operation, Key: unquote(key)}
+}
+
+func jobCreated(id jobs.ID, wire any) (levqor.Answer, error) {
+	body, err := json.Marshal(wire)
 	return levqor.Answer{
 		Status: http.StatusCreated,
-		Header: map[string]string{"Location": "/api/v1/jobs/" + info.ID.String()},
+		Header: map[string]string{"Location": "/api/v1/jobs/" + id.String()},
 		Body:   body,
 	}, err
 }
@@ -148,7 +165,9 @@ type created struct {
 }
 
 // VisitCreateJobResponse implements the generated interface.
-func (c created) VisitCreateJobResponse(w http.ResponseWriter) error {
+func (c created) VisitCreateJobResponse(w http.ResponseWriter) error { return c.write(w) }
+
+func (c created) write(w http.ResponseWriter) error {
 	h := w.Header()
 	for name, value := range c.Header {
 		h.Set(name, value)
