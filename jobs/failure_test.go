@@ -119,6 +119,31 @@ func TestVerdictsOfHandlers(t *testing.T) {
 	}
 }
 
+func TestASnoozedJobWaitsWithoutAnAttempt(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		var starts []time.Time
+		handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
+			if starts = append(starts, time.Now()); len(starts) < 4 {
+				return 0, fmt.Errorf("not yet: %w", jobs.Snooze(time.Hour))
+			}
+			return job.Attempt, nil
+		}, &jobs.KindOptions{MaxAttempts: 1})
+		defer work(t, b.store, b.registry, nil)()
+		id := b.enqueue(nil)
+		if got, err := jobs.Await[int](context.Background(), b.queue, id); err != nil || got != 1 {
+			t.Errorf("Await = %d, %v; want the result of attempt 1", got, err)
+		}
+		if info := b.get(id); len(info.Attempts) != 0 {
+			t.Errorf("the failures are %+v", info.Attempts)
+		}
+		for i := 1; i < len(starts); i++ {
+			if pause := starts[i].Sub(starts[i-1]); pause < time.Hour || pause > time.Hour+time.Second {
+				t.Errorf("start %d came after %v", i, pause)
+			}
+		}
+	})
+}
+
 func TestPanicsAreFailures(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("secret detail") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {

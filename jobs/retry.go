@@ -41,6 +41,17 @@ func RetryAfter(err error, wait time.Duration) error {
 	return &verdict{error: err, wait: wait}
 }
 
+// Snooze ends an attempt that found it too early: the job waits for the given time,
+// and the attempt does not count. A wait below zero is none.
+//
+//	return zero, jobs.Snooze(time.Minute) // the report is not there yet
+func Snooze(wait time.Duration) error { return snooze(max(wait, 0)) }
+
+// snooze is a wait that a handler asked for.
+type snooze time.Duration
+
+func (s snooze) Error() string { return "snoozed for " + time.Duration(s).String() }
+
 // verdict is an error with what its handler knows about trying again.
 type verdict struct {
 	error

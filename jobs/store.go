@@ -173,13 +173,14 @@ type Claim struct {
 type Outcome struct {
 	// Lease says which job, and proves the right to settle it.
 	Lease Lease
-	// State is what becomes of the job: Completed, Discarded, Retryable, or
-	// Ready for an attempt that does not count (handed back unstarted).
+	// State is what becomes of the job: Completed, Discarded, Retryable, Scheduled
+	// for an attempt that does not count (snoozed), or Ready for one that does not
+	// count either (handed back unstarted).
 	State State
 	// Result is the JSON text of a Completed job.
 	Result []byte
 	// Error is the text of a failure; empty for Completed and Ready.
 	Error string
-	// Delay is how long a Retryable job waits for its next attempt.
+	// Delay is how long a Retryable or Scheduled job waits for its next attempt.
 	Delay time.Duration
 }

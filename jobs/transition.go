@@ -58,7 +58,8 @@ func (j Info) AfterRetry(now time.Time) (Info, error) {
 }
 
 // AfterSettle returns a Running job as the outcome of its attempt leaves it. An
-// error text becomes an element of Attempts; Ready takes the attempt back.
+// error text becomes an element of Attempts; Ready and Scheduled take the attempt
+// back.
 func (j Info) AfterSettle(out Outcome, now time.Time) Info {
 	if out.Error != "" {
 		failed := Attempt{Number: j.Attempt, StartedAt: j.StartedAt, FinishedAt: now, Error: out.Error}
@@ -68,10 +69,13 @@ func (j Info) AfterSettle(out Outcome, now time.Time) Info {
 	switch {
 	case out.State.Final():
 		j.FinishedAt = now
-	case out.State == Retryable:
-		j.RunAt = now.Add(out.Delay.Truncate(time.Microsecond))
-	default:
+	case out.State == Ready:
 		j.Attempt--
+	default:
+		j.RunAt = now.Add(out.Delay.Truncate(time.Microsecond))
+		if out.State == Scheduled {
+			j.Attempt--
+		}
 	}
 	return j
 }

@@ -65,6 +65,24 @@ var settleCases = []testCase{
 		}
 		e.wantTime(got.FinishedAt, t0, "FinishedAt")
 	}},
+	{"a snoozed job waits and its attempt does not count", func(e *env) {
+		info := e.claimed(attempts(1))
+		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Scheduled, Delay: time.Hour}, t0); err != nil {
+			e.Fatalf("Settle = %v, want the outcome recorded", err)
+		}
+		got := e.wantState(info.ID, jobs.Scheduled, "it was snoozed")
+		if got.Attempt != 0 || got.Epoch != 1 || len(got.Attempts) != 0 {
+			e.Errorf("the job is %+v; want no attempt and epoch 1", got)
+		}
+		e.wantTime(got.RunAt, t0.Add(time.Hour), "RunAt")
+		e.beat(t0.Add(time.Hour))
+		if n, err := e.Promote(e.ctx, 10, t0.Add(time.Hour)); err != nil || n != 1 {
+			e.Errorf("Promote = %d, %v; want the job", n, err)
+		}
+		if again := e.claim(1, 1, t0.Add(time.Hour)); len(again) != 1 || again[0].Epoch != 2 || again[0].Attempt != 1 {
+			e.Errorf("Claim = %+v, want the job in its first attempt and under epoch 2", again)
+		}
+	}},
 	{"a job handed back is ready and its attempt does not count", func(e *env) {
 		info := e.claimed()
 		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Ready}, t0); err != nil {
