@@ -172,6 +172,27 @@ func (e StatusStatus) Valid() bool {
 	}
 }
 
+// Defines values for UniqueOver.
+const (
+	UniqueOverCancelled UniqueOver = "cancelled"
+	UniqueOverCompleted UniqueOver = "completed"
+	UniqueOverDiscarded UniqueOver = "discarded"
+)
+
+// Valid indicates whether the value is a known member of the UniqueOver enum.
+func (e UniqueOver) Valid() bool {
+	switch e {
+	case UniqueOverCancelled:
+		return true
+	case UniqueOverCompleted:
+		return true
+	case UniqueOverDiscarded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Attempt defines model for Attempt.
 type Attempt struct {
 	// Error Example: the target answered with status 503
@@ -240,6 +261,9 @@ type Job struct {
 	// Attempts The attempts that failed, the oldest first.
 	Attempts  []Attempt `json:"attempts"`
 	CreatedAt time.Time `json:"created_at"`
+
+	// Duplicate True in the answer to a creation, where the job was there already.
+	Duplicate *bool `json:"duplicate,omitempty"`
 
 	// FinishedAt When the job reached its final state; absent before.
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -320,6 +344,10 @@ type NewJob struct {
 
 	// TimeoutSeconds The bound on one attempt. The kind's own by default.
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
+	// Unique Keeps the job from repeating another of the same kind that is not over, by its
+	// arguments or a key. Creating it again then gives the one that is there.
+	Unique *Unique `json:"unique,omitempty"`
 }
 
 // NewSchedule defines model for NewSchedule.
@@ -483,6 +511,23 @@ type Status struct {
 
 // StatusStatus defines model for Status.Status.
 type StatusStatus string
+
+// Unique Keeps the job from repeating another of the same kind that is not over, by its
+// arguments or a key. Creating it again then gives the one that is there.
+type Unique struct {
+	// Key Takes the place of the arguments.
+	Key *string `json:"key,omitempty"`
+
+	// Over The final states in which a job still counts. `completed` by default with a period, else none.
+	Over []UniqueOver `json:"over,omitempty"`
+
+	// PeriodSeconds The job is unique among those created within the same period of this length,
+	// counted from 1970: 86400 for a day of UTC.
+	PeriodSeconds *float64 `json:"period_seconds,omitempty"`
+}
+
+// UniqueOver defines model for Unique.Over.
+type UniqueOver string
 
 // Version defines model for Version.
 type Version struct {
@@ -2145,6 +2190,12 @@ func (r ListJobsResponse) ContentType() string {
 	return ""
 }
 
+// CreateJobResponse200Headers the declared response headers of an HTTP 200 response for CreateJob
+type CreateJobResponse200Headers struct {
+	IdempotentReplayed *string
+	Location           *string
+}
+
 // CreateJobResponse201Headers the declared response headers of an HTTP 201 response for CreateJob
 type CreateJobResponse201Headers struct {
 	IdempotentReplayed *string
@@ -2159,14 +2210,23 @@ type CreateJobResponseDefaultHeaders struct {
 type CreateJobResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Job
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateJobResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateJobResponse201Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CreateJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateJobResponse) GetJSON200() *Job {
+	return r.JSON200
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -3380,6 +3440,13 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest Job
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3397,6 +3464,23 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateJobResponse200Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers CreateJobResponse201Headers
 		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {

@@ -73,7 +73,8 @@ func (s *Service) API() *ClientWithResponses { return s.api }
 
 // CreateJob creates a job. Requests with the same idempotency key create one;
 // for an empty one a random key is made, which still covers the retries of this
-// call. It returns ErrInvalid with the wrong fields, or another *[Error].
+// call. Where the job is to be unique and is there already, that one is returned with
+// Duplicate set. It returns ErrInvalid with the wrong fields, or another *[Error].
 func (s *Service) CreateJob(ctx context.Context, job NewJob, idempotencyKey string) (*Job, error) {
 	if idempotencyKey == "" {
 		idempotencyKey = rand.Text()
@@ -81,6 +82,9 @@ func (s *Service) CreateJob(ctx context.Context, job NewJob, idempotencyKey stri
 	resp, err := s.api.CreateJobWithResponse(ctx, &CreateJobParams{IdempotencyKey: idempotencyKey}, job)
 	if err != nil {
 		return nil, unreachable("create job", err)
+	}
+	if resp.JSON200 != nil { // it was there already
+		return resp.JSON200, nil
 	}
 	return one("create job", resp.JSON201, resp.HTTPResponse, resp.Body)
 }

@@ -31,6 +31,8 @@ type EnqueueOptions struct {
 	RunAt time.Time
 	// Delay is how long to wait at least, by the store's clock. It excludes RunAt.
 	Delay time.Duration
+	// Unique keeps the job from repeating another. Default: it may repeat any.
+	Unique *Unique
 }
 
 // Entry is one job of an [Queue.EnqueueMany].
@@ -41,7 +43,8 @@ type Entry struct {
 	Options *EnqueueOptions
 }
 
-// Enqueue stores a job and returns it. Options may be nil. It returns an
+// Enqueue stores a job and returns it. Options may be nil. If the job is to be unique
+// and is there, that one is returned with Duplicate set. It returns an
 // ErrInvalid that names each wrong field below "/args" or among the options; the
 // job is then not stored.
 func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (Info, error) {
@@ -52,7 +55,9 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 	return infos[0], nil
 }
 
-// EnqueueMany stores all of the jobs or none, and returns them in order. The
+// EnqueueMany stores all of the jobs or none, and returns them in order. Those that
+// are to be unique and are there are returned with Duplicate set and do not keep the
+// others from being stored. The
 // field of an ErrInvalid begins with the index of the job, such as
 // "/3/args/url", where there is more than one.
 func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
@@ -113,7 +118,11 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
 	}}
-	return errors.Join(q.checkOptions(in, opts), fault.Under("/args", q.registry.validate(args)))
+	errs := errors.Join(q.checkOptions(in, opts), opts.Unique.validate(), fault.Under("/args", q.registry.validate(args)))
+	if errs == nil {
+		in.Unique, errs = opts.Unique.rule(name, args)
+	}
+	return errs
 }
 
 func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
@@ -155,7 +164,7 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 		}
 		if len(taken) == 0 {
 			q.wake(batch)
-			return inserted(batch), nil
+			return q.inserted(ctx, batch)
 		}
 		for _, i := range taken {
 			if err := q.stamp(&batch[i], entries[i].Args); err != nil {
@@ -179,13 +188,22 @@ func (q *Queue) wake(batch []Insertion) {
 	}
 }
 
-func inserted(batch []Insertion) []Info {
+// inserted returns the jobs that a batch stands for.
+func (q *Queue) inserted(ctx context.Context, batch []Insertion) ([]Info, error) {
 	infos := make([]Info, len(batch))
 	for i := range batch {
 		infos[i] = batch[i].Info
+		if id := batch[i].DuplicateOf; id != 0 {
+			info, err := q.store.Get(ctx, batch[i].Tenant, id)
+			if err != nil {
+				return nil, err
+			}
+			infos[i] = info
+			infos[i].Duplicate = true
+		}
 		infos[i].Args = redact(infos[i].Args)
 	}
-	return infos
+	return infos, nil
 }
 
 // stamp gives a job an ID and the stored form of its arguments, which may depend on

@@ -40,6 +40,12 @@ type Info struct {
 	StartedAt time.Time
 	// FinishedAt is when the job reached its final state; zero before.
 	FinishedAt time.Time
+	// UniqueKey is what the job is unique by among those of its tenant that are not
+	// over; empty if it is not. See [Unique].
+	UniqueKey string
+	// Duplicate is set in what [Queue.Enqueue] returns, and nowhere else, where the
+	// job was there already.
+	Duplicate bool
 	// Epoch is the lease epoch. It grows by one each time a worker takes the job
 	// and never goes back, so it tells the holder of the lease from every
 	// earlier one.

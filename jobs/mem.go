@@ -118,10 +118,27 @@ func (s *MemStore) insert(jobs []Insertion, now time.Time) (taken []int) {
 		return taken
 	}
 	for i := range jobs {
+		if other := s.duplicate(&jobs[i], now); other != 0 {
+			jobs[i].DuplicateOf = other
+			continue
+		}
 		jobs[i].Created(now)
 		s.put(memJob{Info: jobs[i].clone()})
 	}
 	return nil
+}
+
+// duplicate returns the job that a new one would repeat, or 0.
+func (s *MemStore) duplicate(in *Insertion, now time.Time) ID {
+	if in.Unique.Key == "" {
+		return 0
+	}
+	for _, job := range s.jobs {
+		if in.Duplicates(job.Info, now) {
+			return job.ID
+		}
+	}
+	return 0
 }
 
 // Get implements [QueueStore].
@@ -185,8 +202,24 @@ func (s *MemStore) change(ctx context.Context, tenant string, id ID, now time.Ti
 	if err != nil {
 		return Info{}, err
 	}
+	if job.State.Final() && !after.State.Final() && s.replaced(after) {
+		return Info{}, ErrConflict
+	}
 	s.put(memJob{Info: after})
 	return after.clone(), nil
+}
+
+// replaced reports whether another job that is not over is unique by the job's key.
+func (s *MemStore) replaced(job Info) bool {
+	if job.UniqueKey == "" {
+		return false
+	}
+	for _, other := range s.jobs {
+		if other.ID != job.ID && other.Tenant == job.Tenant && other.UniqueKey == job.UniqueKey && !other.State.Final() {
+			return true
+		}
+	}
+	return false
 }
 
 // lock returns what undoes it, and nothing to do within Atomically.

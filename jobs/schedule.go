@@ -130,8 +130,8 @@ type Plan struct {
 	CatchUp CatchUp
 	// MaxCatchUp bounds the jobs that are stored at once, 1 to 1000. Default: 100.
 	MaxCatchUp int
-	// Options are those of the jobs; RunAt and Delay are the schedule's business
-	// and refused. May be nil.
+	// Options are those of the jobs; RunAt, Delay and Unique are the schedule's
+	// business and refused. May be nil.
 	Options *EnqueueOptions
 }
 
@@ -241,6 +241,9 @@ func (s *Schedules) check(name string, plan *Plan, args Args) (Insertion, error)
 	}
 	if o := plan.Options; o != nil && (o.Delay != 0 || !o.RunAt.IsZero()) {
 		errs = append(errs, invalid("/run_at", "contradictory", "the plan says when its jobs run"))
+	}
+	if o := plan.Options; o != nil && o.Unique != nil {
+		errs = append(errs, invalid("/unique", "contradictory", "each time of a schedule gives one job"))
 	}
 	var job Insertion
 	errs = append(errs, s.queue.prepare(&job, Entry{Args: args, Options: plan.Options}))

@@ -37,7 +37,9 @@ type QueueStore interface {
 	// A zero RunAt becomes the instant of the call plus Delay; a job whose RunAt
 	// lies ahead is Scheduled, any other Ready. All jobs are stored or none: none
 	// on an error, and none if an ID is taken, in which case the indexes of the
-	// jobs with such IDs are returned.
+	// jobs with such IDs are returned. But a job that is Unique is not stored if the
+	// tenant has one with the same UniqueKey that is not over, or over in one of the
+	// states that count, be it of the same call: DuplicateOf is then set to that one.
 	Insert(ctx context.Context, jobs []Insertion, now time.Time) (taken []int, err error)
 
 	// Get returns a tenant's job. It returns ErrNotFound if there is none with
@@ -57,7 +59,8 @@ type QueueStore interface {
 	// Retry makes a job Ready at once: one that is Scheduled or Retryable, or one
 	// that is Cancelled or Discarded, which keeps its epoch and past attempts and
 	// may then run at least once more. A Ready job is returned as it is. It
-	// returns ErrConflict for a job that is Running or Completed and ErrNotFound
+	// returns ErrConflict for a job that is Running or Completed, or over while
+	// another with its UniqueKey is not, and ErrNotFound
 	// as Get does.
 	Retry(ctx context.Context, tenant string, id ID, now time.Time) (Info, error)
 }
@@ -119,6 +122,10 @@ type Insertion struct {
 	Info
 	// Delay is added to the instant of the call where RunAt is zero.
 	Delay time.Duration
+	// Unique says what the job must not repeat; without a Key it may repeat any.
+	Unique Unique
+	// DuplicateOf is the job that this one would have repeated.
+	DuplicateOf ID
 }
 
 // ListQuery selects jobs. Zero fields do not restrict, except Tenant, which

@@ -26,6 +26,7 @@ func (j *Insertion) Begin(now time.Time) (runAt time.Time, state State) {
 func (j *Insertion) Created(now time.Time) {
 	j.CreatedAt = now
 	j.RunAt, j.State = j.Begin(now)
+	j.UniqueKey = j.UniqueKeyAt(now)
 }
 
 // AfterCancel returns the job Cancelled, or an ErrConflict if it is Completed or

@@ -84,15 +84,16 @@ func (s *FileStore) Insert(ctx context.Context, batch []jobs.Insertion, now time
 			if len(taken) > 0 {
 				return nil
 			}
-			job := &batch[i].Info
-			job.CreatedAt, job.State = now, jobs.Ready
-			if job.RunAt.IsZero() {
-				job.RunAt = now.Add(batch[i].Delay)
+			for _, other := range st.Jobs {
+				if batch[i].Duplicates(other.Info, now) {
+					batch[i].DuplicateOf = other.ID
+				}
 			}
-			if job.RunAt = instant(job.RunAt); job.RunAt.After(now) {
-				job.State = jobs.Scheduled
+			if batch[i].DuplicateOf != 0 {
+				continue
 			}
-			st.Jobs[job.ID] = record{Info: *job}
+			batch[i].Created(now)
+			st.Jobs[batch[i].ID] = record{Info: batch[i].Info}
 		}
 		return nil
 	})
@@ -142,6 +143,12 @@ func (s *FileStore) change(ctx context.Context, tenant string, id jobs.ID, now t
 		}
 		if after, err = transition(before, instant(now)); err != nil {
 			return err
+		}
+		for _, other := range st.Jobs {
+			if before.State.Final() && other.UniqueKey != "" && other.UniqueKey == after.UniqueKey &&
+				other.Tenant == tenant && other.ID != id && !other.State.Final() {
+				return jobs.ErrConflict // another took its place
+			}
 		}
 		st.Jobs[id] = record{Info: after}
 		return nil

@@ -35,6 +35,9 @@ func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 }
 
 func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Time) error {
+	if slices.ContainsFunc(batch, func(j jobs.Insertion) bool { return j.Unique.Key != "" }) {
+		return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertUnique(ctx, tx, batch, now) })
+	}
 	if len(batch) == 1 {
 		return insertOne(ctx, s.db, &batch[0], now)
 	}

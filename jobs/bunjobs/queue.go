@@ -116,21 +116,25 @@ type timedRow struct {
 	Now bundb.Time `bun:"now"`
 }
 
-// lock reads and locks a tenant's job. The third look finds one that was retried
-// between the first and the second.
+// lock reads and locks a tenant's job. It looks again for one that moves between the
+// tables while it looks.
 func lock(ctx context.Context, tx bun.Tx, tenant string, id jobs.ID, now time.Time) (timedRow, error) {
-	for _, table := range []bun.Ident{live, done, live} {
-		var found []timedRow
-		err := tx.NewRaw("SELECT ?, ? AS now FROM ? WHERE tenant = ? AND id = ? ?",
-			bun.Safe(columns), bundb.Now(tx, now), table, tenant, int64(id), bundb.ForUpdate(tx)).Scan(ctx, &found)
-		if err != nil {
+	for {
+		for _, table := range []bun.Ident{live, done} {
+			var found []timedRow
+			err := tx.NewRaw("SELECT ?, ? AS now FROM ? WHERE tenant = ? AND id = ? ?",
+				bun.Safe(columns), bundb.Now(tx, now), table, tenant, int64(id), bundb.ForUpdate(tx)).Scan(ctx, &found)
+			if err != nil {
+				return timedRow{}, err
+			}
+			if len(found) > 0 {
+				return found[0], nil
+			}
+		}
+		if _, err := New(tx).Get(ctx, tenant, id); err != nil {
 			return timedRow{}, err
 		}
-		if len(found) > 0 {
-			return found[0], nil
-		}
 	}
-	return timedRow{}, jobs.ErrNotFound
 }
 
 // save writes jobs that no worker runs. Their rows are locked, or new to their

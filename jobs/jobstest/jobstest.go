@@ -41,6 +41,7 @@ func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
 		cases []testCase
 	}{
 		{"Insert", insertCases},
+		{"Unique", uniqueCases},
 		{"Get", getCases},
 		{"List", listCases},
 		{"Cancel", cancelCases},

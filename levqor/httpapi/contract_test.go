@@ -155,6 +155,18 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 			t.Errorf("Jobs gave %+v, %v", job, err)
 		}
 	}
+	unique := client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}]}`), Unique: &client.Unique{
+		PeriodSeconds: new(86400.0), Over: []client.UniqueOver{client.UniqueOverCompleted, client.UniqueOverDiscarded},
+	}}
+	first, err := c.CreateJob(ctx, unique, "")
+	if err != nil || first.Duplicate != nil {
+		t.Fatalf("CreateJob = %+v, %v", first, err)
+	}
+	for _, key := range []string{"k", "k"} { // the second repeats the answer
+		if again, err := c.CreateJob(ctx, unique, key); err != nil || again.ID != first.ID || again.Duplicate == nil {
+			t.Errorf("CreateJob = %+v, %v; want the job that is there", again, err)
+		}
+	}
 	_, err = c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":7}`)}, "")
 	var answer *client.Error
 	if !errors.As(err, &answer) || !errors.Is(err, client.ErrInvalid) || fieldsOf(answer.Problem) != "#/args/to wrong_type" {

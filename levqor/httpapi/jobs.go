@@ -48,7 +48,11 @@ func (s *server) CreateJob(ctx context.Context, req oas.CreateJobRequestObject) 
 		if err != nil {
 			return levqor.Answer{}, err
 		}
-		return jobCreated(info.ID, wireJob(info))
+		answer, err := jobCreated(info.ID, wireJob(info))
+		if info.Duplicate {
+			answer.Status = http.StatusOK
+		}
+		return answer, err
 	})
 	return created{answer, replayed}, err
 }
@@ -113,6 +117,13 @@ func limitOf(limit *int) int {
 
 func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
 	opts := &jobs.EnqueueOptions{Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), RunAt: value(b.RunAt)}
+	if u := b.Unique; u != nil {
+		opts.Unique = &jobs.Unique{Key: value(u.Key), Period: seconds(value(u.PeriodSeconds))}
+		for _, name := range u.Over {
+			state, _ := jobs.ParseState(string(name)) // the contract lists them
+			opts.Unique.Over = append(opts.Unique.Over, state)
+		}
+	}
 	opts.Timeout = seconds(value(b.TimeoutSeconds))
 	opts.Delay = seconds(value(b.DelaySeconds))
 	return opts
@@ -194,6 +205,9 @@ func wireJob(j jobs.Info) client.Job {
 		ID: j.ID.String(), Kind: j.Kind, Queue: j.Queue, State: client.JobState(j.State.String()), Priority: j.Priority,
 		Args: j.Args, Result: j.Result, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: wireAttempts(j.Attempts),
 		CreatedAt: j.CreatedAt, RunAt: j.RunAt, StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt),
+	}
+	if j.Duplicate {
+		wire.Duplicate = &j.Duplicate
 	}
 	if j.Progress != (jobs.Progress{}) {
 		wire.Progress = &client.Progress{Fraction: j.Progress.Fraction, Note: j.Progress.Note}

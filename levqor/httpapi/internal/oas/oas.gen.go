@@ -828,6 +828,34 @@ type CreateJobResponseObject interface {
 	VisitCreateJobResponse(w http.ResponseWriter) error
 }
 
+type CreateJob200ResponseHeaders struct {
+	IdempotentReplayed *string
+	Location           *string
+}
+
+type CreateJob200JSONResponse struct {
+	Body    Job
+	Headers CreateJob200ResponseHeaders
+}
+
+func (response CreateJob200JSONResponse) VisitCreateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateJob201ResponseHeaders struct {
 	IdempotentReplayed *string
 	Location           *string

@@ -1,0 +1,96 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
+)
+
+func TestAUniqueJobIsThereOnce(t *testing.T) {
+	clock := morning
+	registry := jobs.NewRegistry(&jobs.RegistryOptions{Sealer: reverser{}})
+	queue := jobs.New(jobs.NewMemStore(), registry, &jobs.Options{Now: func() time.Time { return clock }})
+	enqueue := func(args jobs.Args, unique *jobs.Unique) jobs.Info {
+		t.Helper()
+		info, err := queue.Enqueue(t.Context(), args, &jobs.EnqueueOptions{Unique: unique})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := queue.Get(t.Context(), info.ID); err != nil || stored.Duplicate || string(stored.Args) != string(info.Args) {
+			t.Errorf("Get = %+v, %v", stored, err)
+		}
+		return info
+	}
+	byArgs, daily := &jobs.Unique{}, &jobs.Unique{Key: "ada@example.com", Period: 24 * time.Hour}
+	first := enqueue(Greet{Name: "Ada"}, byArgs)
+	if strings.Contains(enqueue(Greet{}, daily).UniqueKey, "ada") {
+		t.Error("the key is stored as it was given")
+	}
+	for _, tt := range []struct {
+		name      string
+		args      jobs.Args
+		unique    *jobs.Unique
+		after     time.Duration
+		duplicate bool
+	}{
+		{"the same arguments", Greet{Name: "Ada"}, byArgs, 0, true},
+		{"other arguments", Greet{Name: "Bea"}, byArgs, 0, false},
+		{"the same without being unique", Greet{Name: "Ada"}, nil, 0, false},
+		{"the same arguments of another kind", note{Text: "Ada"}, byArgs, 0, false},
+		{"the same key", Greet{Name: "Cleo"}, daily, 14 * time.Hour, true},
+		{"the same key the next day", Greet{Name: "Cleo"}, daily, time.Hour, false},
+		{"the text of arguments as a key", Greet{}, &jobs.Unique{Key: `{"name":"Ada"}`}, 0, false},
+		{"a first secret", secretArgs{Tokens: []string{"alpha"}}, byArgs, 0, false},
+		{"another secret beside the same", secretArgs{Tokens: []string{"beta"}}, byArgs, 0, true},
+	} {
+		clock = clock.Add(tt.after)
+		if got := enqueue(tt.args, tt.unique); got.Duplicate != tt.duplicate {
+			t.Errorf("%s: Duplicate = %t, want %t", tt.name, got.Duplicate, tt.duplicate)
+		}
+	}
+	infos, err := queue.EnqueueMany(t.Context(), []jobs.Entry{
+		{Args: Greet{Name: "Ada"}, Options: &jobs.EnqueueOptions{Unique: byArgs}},
+		{Args: Greet{Name: "Dora"}, Options: &jobs.EnqueueOptions{Unique: byArgs}},
+		{Args: Greet{Name: "Dora"}, Options: &jobs.EnqueueOptions{Unique: byArgs}},
+	})
+	if err != nil || !infos[0].Duplicate || infos[0].ID != first.ID || infos[1].Duplicate || !infos[2].Duplicate || infos[2].ID != infos[1].ID {
+		t.Errorf("EnqueueMany = %+v, %v", infos, err)
+	}
+}
+
+type note struct {
+	Text string `json:"name"`
+}
+
+func (note) Kind() string { return "note" }
+
+func TestBadUniquenessIsRefused(t *testing.T) {
+	queue := jobs.New(jobs.NewMemStore(), jobs.NewRegistry(nil), nil)
+	for field, unique := range map[string]jobs.Unique{
+		"/unique/key":            {Key: strings.Repeat("x", 257)},
+		"/unique/period_seconds": {Period: time.Millisecond},
+		"/unique/over":           {Over: []jobs.State{jobs.Ready}},
+	} {
+		_, err := queue.Enqueue(t.Context(), Greet{}, &jobs.EnqueueOptions{Unique: &unique})
+		if got, ok := errors.AsType[*jobs.Error](err); !ok || got.Field != field {
+			t.Errorf("Enqueue = %v, want it to name %s", err, field)
+		}
+	}
+}
+
+func ExampleUnique() {
+	queue := jobs.New(jobs.NewMemStore(), jobs.NewRegistry(nil), nil)
+	once := &jobs.EnqueueOptions{Unique: &jobs.Unique{Period: 24 * time.Hour}} // a day
+	for range 2 {
+		info, err := queue.Enqueue(context.Background(), Greet{Name: "Ada"}, once)
+		fmt.Println(info.Duplicate, err)
+	}
+	// Output:
+	// false <nil>
+	// true <nil>
+}
