@@ -16,6 +16,30 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for BulkChangeOperation.
+const (
+	BulkChangeOperationCancel       BulkChangeOperation = "cancel"
+	BulkChangeOperationMove         BulkChangeOperation = "move"
+	BulkChangeOperationReprioritize BulkChangeOperation = "reprioritize"
+	BulkChangeOperationRetry        BulkChangeOperation = "retry"
+)
+
+// Valid indicates whether the value is a known member of the BulkChangeOperation enum.
+func (e BulkChangeOperation) Valid() bool {
+	switch e {
+	case BulkChangeOperationCancel:
+		return true
+	case BulkChangeOperationMove:
+		return true
+	case BulkChangeOperationReprioritize:
+		return true
+	case BulkChangeOperationRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CatchUp.
 const (
 	CatchUpAll    CatchUp = "all"
@@ -204,6 +228,41 @@ type Attempt struct {
 	StartedAt time.Time `json:"started_at"`
 }
 
+// BulkChange defines model for BulkChange.
+type BulkChange struct {
+	// Cursor The `next_cursor` of the request before, for the same operation and filter.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Filter Which jobs; an empty filter selects all that the operation changes.
+	Filter JobFilter `json:"filter"`
+
+	// Operation `cancel` ends jobs that are not over; `retry` makes those ready that wait for
+	// their time, were cancelled or discarded; `reprioritize` and `move` change jobs
+	// that wait.
+	Operation BulkChangeOperation `json:"operation"`
+
+	// Priority With reprioritize, the new priority.
+	Priority *int `json:"priority,omitempty"`
+
+	// Queue With move, the new queue.
+	Queue *string `json:"queue,omitempty"`
+}
+
+// BulkChangeOperation `cancel` ends jobs that are not over; `retry` makes those ready that wait for
+// their time, were cancelled or discarded; `reprioritize` and `move` change jobs
+// that wait.
+type BulkChangeOperation string
+
+// BulkResult defines model for BulkResult.
+type BulkResult struct {
+	// Changed How many jobs this request changed.
+	Changed int  `json:"changed"`
+	HasMore bool `json:"has_more"`
+
+	// NextCursor Where to go on; absent when all is done.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
 // CatchUp What becomes of times that passed more than a minute ago while no process was
 // there to keep them: `latest` makes up for the last of them unless a later one is
 // due, `skip` for none, `all` for each.
@@ -298,6 +357,15 @@ type Job struct {
 
 	// TimeoutSeconds The bound on one attempt; absent where there is none.
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+}
+
+// JobFilter Which jobs; an empty filter selects all that the operation changes.
+type JobFilter struct {
+	CreatedBefore *time.Time `json:"created_before,omitempty"`
+	CreatedFrom   *time.Time `json:"created_from,omitempty"`
+	Kind          *string    `json:"kind,omitempty"`
+	Queue         *string    `json:"queue,omitempty"`
+	States        []JobState `json:"states,omitempty"`
 }
 
 // JobPage defines model for JobPage.
@@ -611,6 +679,9 @@ type RunScheduleParams struct {
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
+// ChangeJobsJSONRequestBody defines body for ChangeJobs for application/json ContentType.
+type ChangeJobsJSONRequestBody = BulkChange
+
 // PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
 type PutScheduleJSONRequestBody = NewSchedule
 
@@ -722,6 +793,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs (the `CreateJob` operationId).
 	CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeJobsWithBody Change many jobs
+	//
+	// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+	// their creation. One request looks at 10,000 jobs at most; send it again with
+	// `next_cursor` as long as there is one. What was changed stays so, whatever
+	// happens later, and a request that is repeated does no harm.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+	ChangeJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeJobs Change many jobs
+	//
+	// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+	// their creation. One request looks at 10,000 jobs at most; send it again with
+	// `next_cursor` as long as there is one. What was changed stays so, whatever
+	// happens later, and a request that is repeated does no harm.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+	ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJob Get a job
 	//
@@ -893,6 +988,50 @@ func (c *Client) CreateJobWithBody(ctx context.Context, params *CreateJobParams,
 // Corresponds with POST /api/v1/jobs (the `CreateJob` operationId).
 func (c *Client) CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateJobRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeJobsWithBody Change many jobs
+//
+// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+// their creation. One request looks at 10,000 jobs at most; send it again with
+// `next_cursor` as long as there is one. What was changed stays so, whatever
+// happens later, and a request that is repeated does no harm.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+func (c *Client) ChangeJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeJobsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeJobs Change many jobs
+//
+// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+// their creation. One request looks at 10,000 jobs at most; send it again with
+// `next_cursor` as long as there is one. What was changed stays so, whatever
+// happens later, and a request that is repeated does no harm.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+func (c *Client) ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeJobsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1328,6 +1467,46 @@ func NewCreateJobRequestWithBody(server string, params *CreateJobParams, content
 		req.Header.Set("Idempotency-Key", headerParam0)
 
 	}
+
+	return req, nil
+}
+
+// NewChangeJobsRequest calls the generic ChangeJobs builder with application/json body
+func NewChangeJobsRequest(server string, body ChangeJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeJobsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewChangeJobsRequestWithBody constructs an http.Request for the ChangeJobs method, with any body, and a specified content type
+func NewChangeJobsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/bulk")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1992,6 +2171,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/jobs (the `CreateJob` operationId).
 	CreateJobWithResponse(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
 
+	// ChangeJobsWithBodyWithResponse Change many jobs
+	//
+	// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+	// their creation. One request looks at 10,000 jobs at most; send it again with
+	// `next_cursor` as long as there is one. What was changed stays so, whatever
+	// happens later, and a request that is repeated does no harm.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+	ChangeJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error)
+
+	// ChangeJobsWithResponse Change many jobs
+	//
+	// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+	// their creation. One request looks at 10,000 jobs at most; send it again with
+	// `next_cursor` as long as there is one. What was changed stays so, whatever
+	// happens later, and a request that is repeated does no harm.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+	ChangeJobsWithResponse(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error)
+
 	// GetJobWithResponse Get a job
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2262,6 +2465,61 @@ func (r CreateJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeJobsResponseDefaultHeaders the declared response headers of an HTTP default response for ChangeJobs
+type ChangeJobsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ChangeJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BulkResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ChangeJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeJobsResponse) GetJSON200() *BulkResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeJobsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeJobsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3142,6 +3400,42 @@ func (c *ClientWithResponses) CreateJobWithResponse(ctx context.Context, params 
 	return ParseCreateJobResponse(rsp)
 }
 
+// ChangeJobsWithBodyWithResponse Change many jobs
+//
+// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+// their creation. One request looks at 10,000 jobs at most; send it again with
+// `next_cursor` as long as there is one. What was changed stays so, whatever
+// happens later, and a request that is repeated does no harm.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+func (c *ClientWithResponses) ChangeJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error) {
+	rsp, err := c.ChangeJobsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeJobsResponse(rsp)
+}
+
+// ChangeJobsWithResponse Change many jobs
+//
+// Cancels, retries, reprioritizes or moves all jobs that match, in the order of
+// their creation. One request looks at 10,000 jobs at most; send it again with
+// `next_cursor` as long as there is one. What was changed stays so, whatever
+// happens later, and a request that is repeated does no harm.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
+func (c *ClientWithResponses) ChangeJobsWithResponse(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error) {
+	rsp, err := c.ChangeJobs(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeJobsResponse(rsp)
+}
+
 // GetJobWithResponse Get a job
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3500,6 +3794,52 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 		response.Headers201 = &headers
 	case true:
 		var headers CreateJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeJobsResponse parses an HTTP response from a ChangeJobsWithResponse call
+func ParseChangeJobsResponse(rsp *http.Response) (*ChangeJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BulkResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ChangeJobsResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -118,6 +118,28 @@ func (s *Service) RetryJob(ctx context.Context, id string) (*Job, error) {
 	return one("retry job", resp.JSON200, resp.HTTPResponse, resp.Body)
 }
 
+// ChangeJobs cancels, retries, reprioritizes or moves all jobs that match, request
+// after request until all is done, and returns how many it changed. With an error,
+// such as that of ctx, that is how many were changed before. The cursor of the change
+// is where it begins.
+func (s *Service) ChangeJobs(ctx context.Context, change BulkChange) (changed int, err error) {
+	for {
+		resp, err := s.api.ChangeJobsWithResponse(ctx, change)
+		if err != nil {
+			return changed, unreachable("change jobs", err)
+		}
+		result, err := one("change jobs", resp.JSON200, resp.HTTPResponse, resp.Body)
+		if err != nil {
+			return changed, err
+		}
+		changed += result.Changed
+		if result.NextCursor == nil {
+			return changed, nil
+		}
+		change.Cursor = result.NextCursor
+	}
+}
+
 // Jobs goes through all jobs that match, the newest first, page by page. The
 // cursor of the filter is where it begins; nil goes through all. It ends after
 // the first error.

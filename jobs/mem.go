@@ -209,6 +209,30 @@ func (s *MemStore) change(ctx context.Context, tenant string, id ID, now time.Ti
 	return after.clone(), nil
 }
 
+// ChangeBatch implements [QueueStore].
+func (s *MemStore) ChangeBatch(ctx context.Context, tenant string, change BulkChange, now time.Time) (BulkResult, error) {
+	if err := ctx.Err(); err != nil {
+		return BulkResult{}, err
+	}
+	defer s.lock()()
+	found := s.where(func(j memJob) bool { return change.Matches(tenant, j.Info) })
+	slices.SortFunc(found, func(a, b memJob) int { return cmp.Compare(a.ID, b.ID) })
+	result := BulkResult{Done: len(found) < change.Limit}
+	for _, job := range found[:min(len(found), change.Limit)] {
+		result.Last = job.ID
+		if change.Operation == BulkRetry && job.State.Final() && s.replaced(job.Info) {
+			continue
+		}
+		after, err := change.Apply(job.Info, instant(now))
+		if err != nil {
+			return BulkResult{}, err
+		}
+		s.put(memJob{Info: after})
+		result.Changed++
+	}
+	return result, nil
+}
+
 // replaced reports whether another job that is not over is unique by the job's key.
 func (s *MemStore) replaced(job Info) bool {
 	if job.UniqueKey == "" {

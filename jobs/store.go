@@ -63,6 +63,13 @@ type QueueStore interface {
 	// another with its UniqueKey is not, and ErrNotFound
 	// as Get does.
 	Retry(ctx context.Context, tenant string, id ID, now time.Time) (Info, error)
+
+	// ChangeBatch changes those of a tenant's jobs that match a change, the lowest ID
+	// first, and looks at Limit of them at most. It returns how many it changed, the
+	// last ID that it looked at, 0 if there was none, and whether it reached the end.
+	// Each job changes as [BulkChange.Apply] says; BulkRetry leaves those alone that
+	// are over while another job with their UniqueKey is not.
+	ChangeBatch(ctx context.Context, tenant string, change BulkChange, now time.Time) (BulkResult, error)
 }
 
 // WorkerStore is the part of a [Store] that a [Worker] uses. It serves every

@@ -1,6 +1,10 @@
 package jobs
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // wakes tells the workers of this process that jobs have come, so they need not
 // wait for their next look at the store. It is a hint: what other processes and
@@ -27,6 +31,16 @@ func (w *wakes) listen(queue string) (woken <-chan struct{}, stop func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.queues[queue], ch)
+	}
+}
+
+// wakeAll tells whoever listens to any queue.
+func (w *wakes) wakeAll() {
+	w.mu.Lock()
+	queues := slices.Collect(maps.Keys(w.queues))
+	w.mu.Unlock()
+	for _, queue := range queues {
+		w.wake(queue)
 	}
 }
 

@@ -135,6 +135,33 @@ func (s *FileStore) Retry(ctx context.Context, tenant string, id jobs.ID, now ti
 	return s.change(ctx, tenant, id, now, jobs.Info.AfterRetry)
 }
 
+// ChangeBatch implements [jobs.QueueStore].
+func (s *FileStore) ChangeBatch(ctx context.Context, tenant string, change jobs.BulkChange, now time.Time) (result jobs.BulkResult, err error) {
+	err = s.update(ctx, func(st *state) error {
+		var found []jobs.Info
+		for _, job := range st.Jobs {
+			if change.Matches(tenant, job.Info) {
+				found = append(found, job.Info)
+			}
+		}
+		slices.SortFunc(found, func(a, b jobs.Info) int { return cmp.Compare(a.ID, b.ID) })
+		result = jobs.BulkResult{Done: len(found) < change.Limit}
+		for _, job := range found[:min(len(found), change.Limit)] {
+			result.Last = job.ID
+			after, err := change.Apply(job, instant(now))
+			if err != nil {
+				return err
+			}
+			if !st.replaced(job, after) {
+				st.Jobs[job.ID] = record{Info: after}
+				result.Changed++
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
 func (s *FileStore) change(ctx context.Context, tenant string, id jobs.ID, now time.Time, transition func(jobs.Info, time.Time) (jobs.Info, error)) (after jobs.Info, err error) {
 	err = s.update(ctx, func(st *state) error {
 		before, err := st.find(tenant, id)
@@ -144,11 +171,8 @@ func (s *FileStore) change(ctx context.Context, tenant string, id jobs.ID, now t
 		if after, err = transition(before, instant(now)); err != nil {
 			return err
 		}
-		for _, other := range st.Jobs {
-			if before.State.Final() && other.UniqueKey != "" && other.UniqueKey == after.UniqueKey &&
-				other.Tenant == tenant && other.ID != id && !other.State.Final() {
-				return jobs.ErrConflict // another took its place
-			}
+		if st.replaced(before, after) {
+			return jobs.ErrConflict
 		}
 		st.Jobs[id] = record{Info: after}
 		return nil
@@ -284,6 +308,20 @@ func (s *FileStore) Rescue(ctx context.Context, now time.Time) (n int, err error
 		return nil
 	})
 	return n, err
+}
+
+// replaced reports whether a job that is over would return beside the one that took
+// its unique place.
+func (st *state) replaced(before, after jobs.Info) bool {
+	if after.UniqueKey == "" || !before.State.Final() || after.State.Final() {
+		return false
+	}
+	for _, other := range st.Jobs {
+		if other.UniqueKey == after.UniqueKey && other.Tenant == after.Tenant && other.ID != after.ID && !other.State.Final() {
+			return true
+		}
+	}
+	return false
 }
 
 func (st *state) find(tenant string, id jobs.ID) (jobs.Info, error) {

@@ -166,6 +166,8 @@ func saveWaiting(ctx context.Context, tx bun.Tx, rows []row) error {
 	_, err := tx.NewInsert().Model(&turning).
 		On("CONFLICT (id) DO UPDATE").
 		Set("state = EXCLUDED.state").
+		Set("queue = EXCLUDED.queue").
+		Set("priority = EXCLUDED.priority").
 		Set("attempt = EXCLUDED.attempt").
 		Set("max_attempts = EXCLUDED.max_attempts").
 		Set("attempts = EXCLUDED.attempts").

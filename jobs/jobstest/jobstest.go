@@ -46,6 +46,7 @@ func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
 		{"List", listCases},
 		{"Cancel", cancelCases},
 		{"Retry", retryCases},
+		{"ChangeBatch", bulkCases},
 		{"Claim", claimCases},
 		{"Settle", settleCases},
 		{"SaveProgress", progressCases},

@@ -181,6 +181,9 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if _, err := stranger.GetJob(ctx, job.ID); !errors.Is(err, client.ErrUnauthenticated) {
 		t.Errorf("GetJob without a key = %v, want ErrUnauthenticated", err)
 	}
+	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
+		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
+	}
 	schedules(t, c)
 	system(t, stranger.API())
 
@@ -293,6 +296,8 @@ func FuzzHTTP(f *testing.F) {
 		{"GET", "/api/v1/schedules?cursor=AAAA&limit=1", "", ""},
 		{"GET", "/api/v1/schedules/%ff/fires?before=2030-01-01T00:00:00Z", "", ""},
 		{"DELETE", "/api/v1/schedules/%00", "", ""},
+		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"retry","filter":{"states":["discarded"],"kind":"mail","created_from":"2026-01-01T00:00:00Z"}}`},
+		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"move","queue":"q","filter":{},"cursor":"AAAA"}`},
 		{"GET", "/api/v1//jobs/x", "", ""},
 		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},

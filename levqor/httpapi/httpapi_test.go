@@ -129,6 +129,9 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		return request{"POST", "/api/v1/jobs", token, "k", "application/json", body}
 	}
 	args := func(args string) request { return post(`{"kind":"mail","args":` + args + `}`) }
+	bulk := func(body string) request {
+		return request{"POST", "/api/v1/jobs/bulk", token, "", "application/json", body}
+	}
 	schedule := func(name, members string) request {
 		return request{"PUT", "/api/v1/schedules/" + name, token, "", "application/json", `{"kind":"mail","args":{"to":[{"email":"a@b.cd"}]},` + members + `}`}
 	}
@@ -179,6 +182,12 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a job unique among what is not over", post(body(`,"unique":{"over":["ready"]}`)), 400, "validation_failed", "#/unique/over/0 unknown_value"},
 		{"a job unique for less than a second", post(body(`,"unique":{"period_seconds":0.5}`)), 400, "validation_failed", "#/unique/period_seconds too_small"},
 		{"a job unique by nothing", post(body(`,"unique":{"key":""}`)), 400, "validation_failed", "#/unique/key too_short"},
+		{"a bulk change that contradicts itself", bulk(`{"operation":"cancel","filter":{"states":["completed"]}}`), 400, "validation_failed", "#/filter/states contradictory"},
+		{"a bulk change of no time", bulk(`{"operation":"cancel","filter":{"created_from":"2030-01-01T00:00:00Z","created_before":"2030-01-01T00:00:00Z"}}`), 400, "validation_failed", "#/filter/created_before contradictory"},
+		{"a move to nowhere", bulk(`{"operation":"move","filter":{}}`), 400, "validation_failed", "#/queue required"},
+		{"a priority for nothing", bulk(`{"operation":"retry","filter":{},"priority":1}`), 400, "validation_failed", "#/priority contradictory"},
+		{"an unknown operation", bulk(`{"operation":"explode","filter":{}}`), 400, "validation_failed", "#/operation unknown_value"},
+		{"a bulk change with a cursor of nobody", bulk(`{"operation":"retry","filter":{},"cursor":"xyz"}`), 400, "invalid_cursor", ""},
 		{"a schedule without a plan", schedule("s", `"priority":1`), 400, "validation_failed", "#/spec required"},
 		{"a schedule that never fires", schedule("s", `"spec":"0 0 30 2 *"`), 400, "validation_failed", "#/spec never_fires"},
 		{"a schedule that is no cron", schedule("s", `"spec":"* * * *"`), 400, "validation_failed", "#/spec invalid_timetable"},
@@ -301,6 +310,9 @@ func TestTenantsAreApart(t *testing.T) {
 	job := decode[client.Job](t, s.create(ours, "k", mail))
 	if resp := s.do(request{"PUT", "/api/v1/schedules/s", ours, "", "application/json", `{"spec":"@daily","kind":"mail","args":{"to":[{"email":"a@b.cd"}]}}`}); resp.StatusCode != 200 {
 		t.Fatalf("PUT gave %d", resp.StatusCode)
+	}
+	if got := decode[client.BulkResult](t, s.do(request{"POST", "/api/v1/jobs/bulk", theirs, "", "application/json", `{"operation":"cancel","filter":{}}`})); got.Changed != 0 {
+		t.Errorf("another tenant cancelled %d jobs", got.Changed)
 	}
 	for _, r := range []request{
 		{method: "GET", path: "/api/v1/schedules/s"},

@@ -86,15 +86,9 @@ func (s *server) job(ctx context.Context, id string, do func(*jobs.Queue, contex
 
 func (s *server) listQuery(tenant string, p client.ListJobsParams) (jobs.ListQuery, error) {
 	q := jobs.ListQuery{Limit: limitOf(p.Limit), Kind: value(p.Kind), Queue: value(p.Queue)}
-	for _, name := range p.State {
-		state, err := jobs.ParseState(string(name))
-		if err != nil {
-			return jobs.ListQuery{}, err
-		}
-		q.States = append(q.States, state)
-	}
-	if p.Cursor == nil {
-		return q, nil
+	var err error
+	if q.States, err = parseStates(p.State); err != nil || p.Cursor == nil {
+		return q, err
 	}
 	last, err := s.parseCursor("jobs", tenant, jobFilters(q), *p.Cursor)
 	if err != nil || len(last) != 8 {
