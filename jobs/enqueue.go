@@ -31,6 +31,10 @@ type EnqueueOptions struct {
 	RunAt time.Time
 	// Delay is how long to wait at least, by the store's clock. It excludes RunAt.
 	Delay time.Duration
+	// LimitKey is what the queue's limits per key count the job by, such as the host
+	// that it calls: up to 256 bytes. Among the jobs of a tenant those with different
+	// keys share the places. Default: none.
+	LimitKey string
 	// Unique keeps the job from repeating another. Default: it may repeat any.
 	Unique *Unique
 }
@@ -117,6 +121,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 		MaxAttempts: cmp.Or(opts.MaxAttempts, o.MaxAttempts),
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
+		LimitKey:    opts.LimitKey,
 	}}
 	errs := errors.Join(q.checkOptions(in, opts), opts.Unique.validate(), fault.Under("/args", q.registry.validate(args)))
 	if errs == nil {
@@ -134,6 +139,9 @@ func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
 		checkRange("/max_attempts", p.MaxAttempts, 1000),
 		checkTimeout("/timeout_seconds", p.Timeout),
 	}
+	if len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey {
+		errs = append(errs, invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))
+	}
 	if q.tenant != "" && p.Tenant != q.tenant {
 		errs = append(errs, invalid("/tenant", "other_tenant", "is not the tenant of this queue"))
 	}
@@ -148,6 +156,9 @@ func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
 	}
 	return errors.Join(errs...)
 }
+
+// maxLimitKey bounds [EnqueueOptions.LimitKey], in bytes.
+const maxLimitKey = 256
 
 // insert gives each job an ID and stores them. IDs that are taken are replaced;
 // a second collision in a row is next to impossible, a third is a broken store.

@@ -40,6 +40,9 @@ type Info struct {
 	StartedAt time.Time
 	// FinishedAt is when the job reached its final state; zero before.
 	FinishedAt time.Time
+	// LimitKey is what limits per key count the job by; empty for none. See
+	// [QueueSettings].
+	LimitKey string
 	// UniqueKey is what the job is unique by among those of its tenant that are not
 	// over; empty if it is not. See [Unique].
 	UniqueKey string

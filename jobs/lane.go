@@ -28,6 +28,7 @@ type lane struct {
 	ahead   atomic.Int64 // how many jobs to claim ahead
 	wanted  atomic.Int64 // the room that a wait is for
 	started atomic.Int64 // jobs started since the last measure
+	guarded atomic.Bool  // the queue has limits
 }
 
 func newLane(queue string, places int) *lane {

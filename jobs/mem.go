@@ -26,6 +26,7 @@ type memState struct {
 	turns Turns
 	undo  *[]func() // what takes the changes back, in their order; nil outside Atomically
 	memSchedules
+	memLimits
 }
 
 type memJob struct {
@@ -40,6 +41,7 @@ func NewMemStore() *MemStore {
 	return &MemStore{memState: &memState{
 		jobs: map[ID]memJob{}, nodes: map[NodeID]time.Time{},
 		memSchedules: memSchedules{schedules: map[ScheduleID]Schedule{}, fires: map[ScheduleID][]Fire{}},
+		memLimits:    memLimits{queues: map[string]QueueSettings{}, arrivals: map[rated]time.Time{}},
 	}}
 }
 

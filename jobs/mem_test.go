@@ -18,6 +18,10 @@ func TestMemScheduleStore(t *testing.T) {
 	jobstest.TestScheduleStore(t, func(*testing.T) jobstest.ScheduleStore { return jobs.NewMemStore() })
 }
 
+func TestMemLimitStore(t *testing.T) {
+	jobstest.TestLimitStore(t, func(*testing.T) jobstest.LimitStore { return jobs.NewMemStore() })
+}
+
 func TestMemStoreAtomically(t *testing.T) {
 	boom := errors.New("boom")
 	store := jobs.NewMemStore()

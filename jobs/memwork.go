@@ -80,7 +80,7 @@ func (s *MemStore) Claim(ctx context.Context, c Claim, now time.Time) ([]Info, e
 			ready = append(ready, job.Info)
 		}
 	}
-	picked := s.turns.Pick(c.Queue, ready, c.Limit)
+	picked := s.pick(c.Queue, ready, c.Limit, now)
 	for i, job := range picked {
 		picked[i] = s.claim(job, c.Node, now)
 	}

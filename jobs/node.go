@@ -22,6 +22,7 @@ type run struct {
 	outcomes  chan Outcome
 	complete  chan struct{} // closed when no further outcome will come
 	abandoned chan struct{} // closed when outcomes are not wanted any more
+	lanes     []*lane
 
 	mu   sync.Mutex
 	node NodeID
@@ -35,6 +36,9 @@ func newRun(w *Worker) *run {
 		complete:  make(chan struct{}),
 		abandoned: make(chan struct{}),
 		held:      map[ID]*attempt{},
+	}
+	for name, places := range w.opts.Queues {
+		r.lanes = append(r.lanes, newLane(name, places))
 	}
 	for _, k := range w.registry.Kinds() {
 		r.kinds = append(r.kinds, k.Name)
@@ -88,6 +92,7 @@ func (r *run) keep(ctx context.Context) {
 		} else {
 			r.rescue(ctx)
 		}
+		r.watchLimits(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -120,6 +125,29 @@ func (r *run) callBeat(ctx context.Context, held []Lease) ([]ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Lease/2)
 	defer cancel()
 	return r.store.Beat(ctx, r.nodeID(), r.opts.Lease, held, r.now())
+}
+
+// watchLimits learns which queues have limits: there the end of a job may let another
+// start.
+func (r *run) watchLimits(ctx context.Context) {
+	limits, ok := r.store.(LimitStore)
+	if !ok {
+		return
+	}
+	call, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	all, err := limits.ListQueues(call)
+	r.report(ctx, "list queues", err)
+	if err != nil {
+		return
+	}
+	guarded := map[string]bool{}
+	for i := range all {
+		guarded[all[i].Queue] = all[i].Guarded()
+	}
+	for _, l := range r.lanes {
+		l.guarded.Store(guarded[l.queue])
+	}
 }
 
 // rescue takes over the jobs of nodes that died.

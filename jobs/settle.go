@@ -106,11 +106,20 @@ func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) err
 
 // settled forgets recorded attempts.
 func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
+	ended := map[string]bool{} // queues in which limits leave room now
+	defer func() {
+		for queue := range ended {
+			r.registry.wakes.wake(queue)
+		}
+	}()
 	for i, err := range results {
 		own := false // the handler completed the job itself, and the store is right
 		if a := r.attempt(batch[i].Lease); a != nil {
 			r.drop(a)
 			own = a.settled.Load()
+			if a.lane.guarded.Load() {
+				ended[a.lane.queue] = true
+			}
 		}
 		if err == nil || own {
 			continue

@@ -116,8 +116,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var keepers, fetchers sync.WaitGroup
 	keepers.Go(func() { r.keep(base) })
 	keepers.Go(func() { r.promote(base) })
-	for name, limit := range w.opts.Queues {
-		l := newLane(name, limit)
+	for _, l := range r.lanes {
 		fetchers.Go(func() { r.fetch(ctx, base, l) })
 	}
 	settled := make(chan error, 1)

@@ -56,8 +56,9 @@ func Check(ctx context.Context, db *bun.DB) error { return migrations().Check(ct
 
 // Store is a [jobs.Store] on a database or a transaction.
 type Store struct {
-	db    bun.IDB
-	turns turns
+	db     bun.IDB
+	turns  turns
+	queues queues
 }
 
 var _ jobs.Store = (*Store)(nil)

@@ -43,6 +43,12 @@ func TestScheduleStore(t *testing.T) {
 	})
 }
 
+func TestLimitStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestLimitStore(t, func(t *testing.T) jobstest.LimitStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 // transactor is a store whose transactions run side by side.
 type transactor struct {
 	*bunjobs.Store

@@ -20,49 +20,107 @@ const claimSQL = `
 	UPDATE levqor_jobs_live AS j
 	SET state = 3, node = ?0, attempt = attempt + 1, epoch = epoch + 1, started_at = ?1, fraction = 0, note = ''
 	WHERE EXISTS (SELECT 1 FROM n) AND j.id ?3 ?4 ?5
-	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, unique_key, epoch`
+	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch`
 
-// readySQL finds the jobs of one tenant in their order. The state is written out
-// because the partial index is chosen by it.
+// readySQL finds the jobs of one line in their order. The state is written out
+// because the partial indexes are chosen by it.
 const readySQL = `
 	SELECT id FROM levqor_jobs_live
-	WHERE state = 2 AND queue = ? AND tenant = ? AND kind IN (?)
+	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?)
 	ORDER BY turn, id LIMIT ? ?`
 
-// tenantsSQL finds the tenants with ready jobs that follow one in the order of
-// their names, a step in the index for each however many jobs it has.
-const tenantsSQL = `
-	WITH RECURSIVE t (tenant, n) AS (
-		SELECT * FROM (SELECT tenant, 1 FROM levqor_jobs_live WHERE state = 2 AND queue = ?0 AND tenant ?1 ?2 ORDER BY tenant LIMIT 1) AS first
+// linesSQL finds lines with ready jobs, each by a step in an index however many jobs
+// it has: of jobs without a limit key those whose tenants follow one in the order of
+// their names, and then those from the beginning up to it; and the same of jobs with
+// one.
+const linesSQL = `
+	WITH RECURSIVE a (tenant, n) AS (
+		SELECT * FROM (SELECT tenant, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND tenant > ?1 ORDER BY tenant LIMIT 1) AS f
 		UNION ALL
-		SELECT (SELECT tenant FROM levqor_jobs_live AS j WHERE state = 2 AND queue = ?0 AND j.tenant > t.tenant ORDER BY tenant LIMIT 1), n + 1
-		FROM t WHERE t.tenant IS NOT NULL AND n < ?3
+		SELECT (SELECT tenant FROM levqor_jobs_live AS j WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND j.tenant > a.tenant ORDER BY tenant LIMIT 1), n + 1
+		FROM a WHERE a.tenant IS NOT NULL AND n < ?4
+	), b (tenant, n) AS (
+		SELECT * FROM (SELECT tenant, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND tenant <= ?1 ORDER BY tenant LIMIT 1) AS f
+		UNION ALL
+		SELECT (SELECT tenant FROM levqor_jobs_live AS j WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND j.tenant > b.tenant AND j.tenant <= ?1 ORDER BY tenant LIMIT 1), n + 1
+		FROM b WHERE b.tenant IS NOT NULL AND n < ?4
+	), c (tenant, limit_key, n) AS (
+		SELECT * FROM (SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (tenant, limit_key) > (?2, ?3) ORDER BY tenant, limit_key LIMIT 1) AS f
+		UNION ALL
+		SELECT j.tenant, j.limit_key, n + 1 FROM c JOIN levqor_jobs_live AS j ON j.id = (
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (k.tenant, k.limit_key) > (c.tenant, c.limit_key) ORDER BY k.tenant, k.limit_key LIMIT 1)
+		WHERE n < ?4
+	), d (tenant, limit_key, n) AS (
+		SELECT * FROM (SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (tenant, limit_key) <= (?2, ?3) ORDER BY tenant, limit_key LIMIT 1) AS f
+		UNION ALL
+		SELECT j.tenant, j.limit_key, n + 1 FROM d JOIN levqor_jobs_live AS j ON j.id = (
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (k.tenant, k.limit_key) > (d.tenant, d.limit_key) AND (k.tenant, k.limit_key) <= (?2, ?3) ORDER BY k.tenant, k.limit_key LIMIT 1)
+		WHERE n < ?4
 	)
-	SELECT tenant FROM t WHERE tenant IS NOT NULL`
+	SELECT tenant, '' AS limit_key, 1 AS part, n FROM a WHERE tenant IS NOT NULL UNION ALL
+	SELECT tenant, '', 2, n FROM b WHERE tenant IS NOT NULL UNION ALL
+	SELECT tenant, limit_key, 3, n FROM c UNION ALL
+	SELECT tenant, limit_key, 4, n FROM d
+	ORDER BY part, n`
 
-// maxShares bounds the tenants that share one claim.
+// maxShares bounds the lines of each sort that share one claim.
 const maxShares = 64
 
-// turns remembers for each queue which tenant a claim ended with, so the next one
-// goes on behind it.
+// turns remembers for each queue which lines a claim ended with, so the next one goes
+// on behind them.
 type turns struct {
 	mu   sync.Mutex
-	last map[string]string
+	last map[string]turn
 }
 
-func (t *turns) after(queue string) string {
+// turn is the last tenant of jobs without a limit key, and the last line of those with
+// one.
+type turn struct {
+	tenant string
+	line   jobs.LineKey
+}
+
+func (t *turns) after(queue string) turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.last[queue]
 }
 
-func (t *turns) served(queue, tenant string) {
+// skip goes on behind lines that cannot start anything.
+func (t *turns) skip(queue string, lines []jobs.LineKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.last == nil {
-		t.last = map[string]string{}
+		t.last = map[string]turn{}
 	}
-	t.last[queue] = tenant
+	last := t.last[queue]
+	for _, line := range lines {
+		last.pass(line)
+	}
+	t.last[queue] = last
+}
+
+// served goes on behind those of the lines that a claim took jobs of.
+func (t *turns) served(queue string, lines []jobs.Line, claimed []jobs.Info) {
+	took := map[jobs.LineKey]bool{}
+	for _, job := range claimed {
+		took[job.Line()] = true
+	}
+	var served []jobs.LineKey
+	for _, line := range lines {
+		if took[line.LineKey] || len(took) == 0 {
+			served = append(served, line.LineKey)
+		}
+	}
+	t.skip(queue, served)
+}
+
+func (t *turn) pass(line jobs.LineKey) {
+	if line.Key == "" {
+		t.tenant = line.Tenant
+	} else {
+		t.line = line
+	}
 }
 
 // Claim implements [jobs.WorkerStore].
@@ -77,23 +135,32 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		if err := bundb.ByIndex(ctx, tx); err != nil {
 			return err
 		}
-		tenants, err := s.tenants(ctx, tx, c)
-		if err != nil || len(tenants) == 0 {
+		guard, err := s.guard(ctx, tx, c.Queue, now)
+		if err != nil || guard.settings.Paused {
 			return err
 		}
-		return jobs.Share(tenants, c.Limit, func(shares []jobs.TenantShare) (map[string]int, error) {
+		lines, loads, most, err := s.lines(ctx, tx, c, guard)
+		if err != nil || len(lines) == 0 {
+			return err
+		}
+		defer func() { s.turns.served(c.Queue, lines, claimed) }()
+		err = jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
 			rows, err := take(ctx, tx, c, shares, now)
 			if err != nil {
 				return nil, err
 			}
-			got := map[string]int{}
+			got := map[jobs.LineKey]int{}
 			for i := range rows {
 				rows[i].Queue, rows[i].State = c.Queue, uint8(jobs.Running)
-				got[rows[i].Tenant]++
+				got[jobs.LineKey{Tenant: rows[i].Tenant, Key: rows[i].LimitKey}]++
 			}
 			claimed = append(claimed, infos(rows)...)
 			return got, nil
 		})
+		if err != nil {
+			return err
+		}
+		return guard.started(ctx, tx, claimed)
 	})
 	if err != nil {
 		return nil, bundb.Err(err)
@@ -102,36 +169,71 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	return claimed, nil
 }
 
-// tenants returns whose turn it is, at most as many as there are places.
-func (s *Store) tenants(ctx context.Context, tx bun.Tx, c jobs.Claim) ([]string, error) {
-	limit := min(c.Limit, maxShares)
-	after := s.turns.after(c.Queue)
-	var found, wrapped []string
-	if err := tx.NewRaw(tenantsSQL, c.Queue, bun.Safe(">"), after, limit).Scan(ctx, &found); err != nil {
-		return nil, err
-	}
-	if len(found) < limit {
-		if err := tx.NewRaw(tenantsSQL, c.Queue, bun.Safe(">="), "", limit-len(found)).Scan(ctx, &wrapped); err != nil {
-			return nil, err
-		}
-	}
-	for _, tenant := range wrapped {
-		if tenant > after {
-			break // found before
-		}
-		found = append(found, tenant)
-	}
-	if len(found) > 0 {
-		s.turns.served(c.Queue, found[len(found)-1])
-	}
-	return found, nil
+// lineRow is a line with ready jobs; see linesSQL.
+type lineRow struct {
+	Tenant string `bun:"tenant"`
+	Key    string `bun:"limit_key"`
+	Part   int    `bun:"part"`
+	N      int    `bun:"n"`
 }
 
-// take claims each tenant's share.
-func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.TenantShare, now time.Time) ([]row, error) {
+// maxLooks bounds how often a claim looks for lines that limits do not hold back.
+const maxLooks = 8
+
+// lines returns whose turn it is and what they may start.
+func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
+	for range maxLooks {
+		ready, all, err := s.readyLines(ctx, tx, c, g)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		lines, loads, most, err := g.allow(ctx, tx, ready)
+		if err != nil || len(lines) > 0 || all || most == 0 {
+			return lines, loads, most, err
+		}
+		s.turns.skip(c.Queue, ready)
+	}
+	return nil, nil, 0, nil
+}
+
+// readyLines returns the lines that follow those of the claim before, and whether
+// these are all.
+func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (ready []jobs.LineKey, all bool, err error) {
+	limit := maxShares
+	if !g.settings.Guarded() { // each of them takes a place at least
+		limit = min(c.Limit, maxShares)
+	}
+	last := s.turns.after(c.Queue)
+	var rows []lineRow
+	if err := tx.NewRaw(linesSQL, c.Queue, last.tenant, last.line.Tenant, last.line.Key, limit).Scan(ctx, &rows); err != nil {
+		return nil, false, err
+	}
+	all = true
+	var unkeyed, keyed int
+	for _, r := range rows {
+		count := &unkeyed
+		if r.Part > 2 {
+			count = &keyed
+		}
+		if *count == limit {
+			all = false // the rest of the round comes next time
+			continue
+		}
+		*count++
+		ready = append(ready, jobs.LineKey{Tenant: r.Tenant, Key: r.Key})
+	}
+	return ready, all && unkeyed < limit && keyed < limit, nil
+}
+
+// take claims each line's share.
+func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time) ([]row, error) {
 	parts := make(union, len(shares))
 	for i, share := range shares {
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
+		key := bun.SafeQuery("IS NULL")
+		if share.Key != "" {
+			key = bun.SafeQuery("= ?", share.Key)
+		}
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
 	var rows []row

@@ -30,6 +30,7 @@ type scheduleRow struct {
 	Priority    int        `bun:"priority"`
 	MaxAttempts int        `bun:"max_attempts"`
 	Timeout     int64      `bun:"timeout"`
+	LimitKey    string     `bun:"limit_key"`
 	Args        string     `bun:"args"`
 	Paused      bool       `bun:"paused"`
 	NextAt      bundb.Time `bun:"next_at"`
@@ -42,7 +43,7 @@ func scheduleRowOf(s jobs.Schedule) scheduleRow {
 	return scheduleRow{
 		ID: int64(s.ID), Tenant: s.Tenant, Name: s.Name, Spec: s.Spec, TimeZone: s.TimeZone,
 		CatchUp: uint8(s.CatchUp), MaxCatchUp: s.MaxCatchUp,
-		Kind: s.Kind, Queue: s.Queue, Priority: s.Priority, MaxAttempts: s.MaxAttempts, Timeout: microseconds(s.Timeout),
+		Kind: s.Kind, Queue: s.Queue, Priority: s.Priority, MaxAttempts: s.MaxAttempts, Timeout: microseconds(s.Timeout), LimitKey: s.LimitKey,
 		Args: string(s.Args), Paused: s.Paused, NextAt: bundb.Time{Time: s.NextAt}, LastAt: bundb.Time{Time: s.LastAt},
 		CreatedAt: bundb.Time{Time: s.CreatedAt}, Version: s.Version,
 	}
@@ -52,7 +53,7 @@ func (r *scheduleRow) schedule() jobs.Schedule {
 	return jobs.Schedule{
 		ID: jobs.ScheduleID(r.ID), Tenant: r.Tenant, Name: r.Name, Spec: r.Spec, TimeZone: r.TimeZone,
 		CatchUp: jobs.CatchUp(r.CatchUp), MaxCatchUp: r.MaxCatchUp,
-		Kind: r.Kind, Queue: r.Queue, Priority: r.Priority, MaxAttempts: r.MaxAttempts, Timeout: duration(r.Timeout),
+		Kind: r.Kind, Queue: r.Queue, Priority: r.Priority, MaxAttempts: r.MaxAttempts, Timeout: duration(r.Timeout), LimitKey: r.LimitKey,
 		Args: []byte(r.Args), Paused: r.Paused, NextAt: r.NextAt.Time, LastAt: r.LastAt.Time,
 		CreatedAt: r.CreatedAt.Time, Version: r.Version,
 	}

@@ -90,6 +90,25 @@ func TestScheduleStore(t *testing.T, open func(*testing.T) ScheduleStore) {
 	}
 }
 
+// LimitStore is a store that keeps the settings of queues and claims by them.
+type LimitStore interface {
+	jobs.Store
+	jobs.LimitStore
+}
+
+// TestLimitStore runs every case about [jobs.LimitStore], as TestStore does for
+// [jobs.Store].
+func TestLimitStore(t *testing.T, open func(*testing.T) LimitStore) {
+	for _, c := range limitCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			c.run(&limitEnv{env: env{T: t, Store: store, ctx: ctx}, LimitStore: store})
+		})
+	}
+}
+
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 

@@ -12,6 +12,7 @@ CREATE TABLE levqor_jobs_schedule (
 	priority      smallint NOT NULL,
 	max_attempts  integer NOT NULL,
 	timeout       bigint NOT NULL,
+	limit_key     text NOT NULL,
 	args          text NOT NULL,
 	paused        boolean NOT NULL,
 	next_at       timestamptz,

@@ -12,6 +12,7 @@ CREATE TABLE levqor_jobs_schedule (
 	priority      integer NOT NULL,
 	max_attempts  integer NOT NULL,
 	timeout       integer NOT NULL,
+	limit_key     text NOT NULL,
 	args          text NOT NULL,
 	paused        integer NOT NULL,
 	next_at       integer,

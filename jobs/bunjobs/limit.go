@@ -1,0 +1,272 @@
+package bunjobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/jobs"
+)
+
+var _ jobs.LimitStore = (*Store)(nil)
+
+// queueRow are the settings of a queue.
+type queueRow struct {
+	bun.BaseModel `bun:"table:levqor_jobs_queue,alias:q"`
+
+	Name         string `bun:"name,pk"`
+	Paused       bool   `bun:"paused"`
+	MaxRunning   int    `bun:"max_running"`
+	MaxPerTenant int    `bun:"max_per_tenant"`
+	MaxPerKey    int    `bun:"max_per_key"`
+	RateCount    int    `bun:"rate_count"`
+	RatePer      int64  `bun:"rate_per"`
+	KeyRateCount int    `bun:"key_rate_count"`
+	KeyRatePer   int64  `bun:"key_rate_per"`
+	Weights      string `bun:"weights"`
+}
+
+func queueRowOf(s jobs.QueueSettings) (queueRow, error) {
+	weights, err := json.Marshal(s.Weights)
+	return queueRow{
+		Name: s.Queue, Paused: s.Paused, MaxRunning: s.MaxRunning, MaxPerTenant: s.MaxPerTenant, MaxPerKey: s.MaxPerKey,
+		RateCount: s.Rate.Count, RatePer: s.Rate.Per.Microseconds(),
+		KeyRateCount: s.RatePerKey.Count, KeyRatePer: s.RatePerKey.Per.Microseconds(), Weights: string(weights),
+	}, err
+}
+
+func (r *queueRow) settings() (jobs.QueueSettings, error) {
+	s := jobs.QueueSettings{
+		Queue: r.Name, Paused: r.Paused, MaxRunning: r.MaxRunning, MaxPerTenant: r.MaxPerTenant, MaxPerKey: r.MaxPerKey,
+		Rate:       jobs.Rate{Count: r.RateCount, Per: duration(r.RatePer)},
+		RatePerKey: jobs.Rate{Count: r.KeyRateCount, Per: duration(r.KeyRatePer)},
+	}
+	return s, json.Unmarshal([]byte(r.Weights), &s.Weights)
+}
+
+// PutQueue implements [jobs.LimitStore].
+func (s *Store) PutQueue(ctx context.Context, settings jobs.QueueSettings) error {
+	row, err := queueRowOf(settings)
+	if err != nil {
+		return bundb.Err(err)
+	}
+	query := s.db.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE")
+	for _, column := range []string{
+		"paused", "max_running", "max_per_tenant", "max_per_key", "rate_count", "rate_per", "key_rate_count", "key_rate_per", "weights",
+	} {
+		query.Set("? = EXCLUDED.?", bun.Ident(column), bun.Ident(column))
+	}
+	_, err = query.Exec(ctx)
+	s.queues.forget(settings.Queue)
+	return bundb.Err(err)
+}
+
+// GetQueue implements [jobs.LimitStore].
+func (s *Store) GetQueue(ctx context.Context, queue string) (jobs.QueueSettings, error) {
+	settings, err := readQueue(ctx, s.db, queue, "")
+	return settings, bundb.Err(err)
+}
+
+// readQueue reads the settings of a queue, and locks them if that is what the clause
+// says.
+func readQueue(ctx context.Context, db bun.IDB, queue string, lock bun.Safe) (jobs.QueueSettings, error) {
+	var row queueRow
+	err := db.NewRaw("SELECT * FROM levqor_jobs_queue WHERE name = ? ?", queue, lock).Scan(ctx, &row)
+	if errors.Is(bundb.Err(err), jobs.ErrNotFound) {
+		return jobs.QueueSettings{Queue: queue}, nil
+	}
+	if err != nil {
+		return jobs.QueueSettings{}, err
+	}
+	return row.settings()
+}
+
+// ListQueues implements [jobs.LimitStore].
+func (s *Store) ListQueues(ctx context.Context) ([]jobs.QueueSettings, error) {
+	var rows []queueRow
+	if err := s.db.NewSelect().Model(&rows).Order("name").Scan(ctx); err != nil {
+		return nil, bundb.Err(err)
+	}
+	all := make([]jobs.QueueSettings, len(rows))
+	for i := range rows {
+		settings, err := rows[i].settings()
+		if err != nil {
+			return nil, bundb.Err(err)
+		}
+		all[i] = settings
+	}
+	return all, nil
+}
+
+// settingsAge is how long a claim believes that a queue has no settings without
+// looking again.
+const settingsAge = 250 * time.Millisecond
+
+// queues remembers which queues had no settings, and when that was seen.
+type queues struct {
+	mu   sync.Mutex
+	free map[string]time.Time
+}
+
+func (q *queues) areFree(queue string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	seen, ok := q.free[queue]
+	return ok && time.Since(seen) < settingsAge
+}
+
+func (q *queues) seenFree(queue string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.free == nil {
+		q.free = map[string]time.Time{}
+	}
+	q.free[queue] = time.Now()
+}
+
+func (q *queues) forget(queue string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.free, queue)
+}
+
+// guard decides what of a queue may start. It lives as long as the transaction of a
+// claim, which holds the queue's row if there is something to decide.
+type guard struct {
+	settings jobs.QueueSettings
+	running  map[jobs.LineKey]int
+	now      time.Time
+	arrivals map[jobs.LineKey]time.Time // theoretical arrival times, of the queue under no line
+}
+
+func (s *Store) guard(ctx context.Context, tx bun.Tx, queue string, now time.Time) (*guard, error) {
+	g := &guard{}
+	if s.queues.areFree(queue) {
+		return g, nil
+	}
+	var err error
+	if g.settings, err = readQueue(ctx, tx, queue, ""); err != nil || g.settings.Paused {
+		return g, err
+	}
+	if !g.settings.Guarded() {
+		s.queues.seenFree(queue)
+		return g, nil
+	}
+	// Claims of the queue go one after the other from here on, and see what those
+	// before have started.
+	if g.settings, err = readQueue(ctx, tx, queue, bundb.ForUpdate(tx)); err != nil {
+		return g, err
+	}
+	if g.now, err = bundb.Instant(ctx, tx, now); err != nil {
+		return g, err
+	}
+	return g, g.load(ctx, tx)
+}
+
+// load reads what runs and when the queue may start more.
+func (g *guard) load(ctx context.Context, tx bun.Tx) error {
+	var rows []struct {
+		lineRow
+		Running int `bun:"running"`
+	}
+	err := tx.NewRaw("SELECT tenant, COALESCE(limit_key, '') AS limit_key, count(*) AS running FROM levqor_jobs_live WHERE state = 3 AND queue = ? GROUP BY 1, 2",
+		g.settings.Queue).Scan(ctx, &rows)
+	g.running = map[jobs.LineKey]int{}
+	for _, r := range rows {
+		g.running[jobs.LineKey{Tenant: r.Tenant, Key: r.Key}] = r.Running
+	}
+	g.arrivals = map[jobs.LineKey]time.Time{}
+	if err == nil && g.settings.Rate.Count > 0 {
+		err = g.loadArrivals(ctx, tx, []jobs.LineKey{{}})
+	}
+	return err
+}
+
+func (g *guard) loadArrivals(ctx context.Context, tx bun.Tx, lines []jobs.LineKey) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	asked := bundb.Rows{Len: len(lines), Columns: []bundb.Column{
+		{Name: "tenant", Text: func(i int) (string, bool) { return lines[i].Tenant, true }},
+		{Name: "limit_key", Text: func(i int) (string, bool) { return lines[i].Key, true }},
+	}}
+	var rows []struct {
+		lineRow
+		Arrival bundb.Time `bun:"arrival"`
+	}
+	err := tx.NewRaw("SELECT r.tenant, r.limit_key, r.arrival FROM (?) AS v JOIN levqor_jobs_rate AS r ON r.queue = ? AND r.tenant = v.tenant AND r.limit_key = v.limit_key",
+		asked, g.settings.Queue).Scan(ctx, &rows)
+	for _, r := range rows {
+		g.arrivals[jobs.LineKey{Tenant: r.Tenant, Key: r.Key}] = r.Arrival.Time
+	}
+	return err
+}
+
+// allow returns what of the ready lines may start, and how many jobs altogether.
+func (g *guard) allow(ctx context.Context, tx bun.Tx, ready []jobs.LineKey) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
+	lines, loads, most := g.settings.Lines(ready, g.running)
+	most = min(most, g.settings.Rate.Allowance(g.arrivals[jobs.LineKey{}], g.now))
+	if g.settings.RatePerKey.Count == 0 {
+		return lines, loads, most, nil
+	}
+	keyed := slices.DeleteFunc(slices.Clone(ready), func(l jobs.LineKey) bool { return l.Key == "" })
+	if err := g.loadArrivals(ctx, tx, keyed); err != nil {
+		return nil, nil, 0, err
+	}
+	for i, line := range lines {
+		if line.Key != "" {
+			lines[i].Most = min(line.Most, g.settings.RatePerKey.Allowance(g.arrivals[line.LineKey], g.now))
+		}
+	}
+	lines = slices.DeleteFunc(lines, func(l jobs.Line) bool { return l.Most == 0 })
+	return lines, loads, most, nil
+}
+
+// started takes note of what a claim starts where a rate counts it.
+func (g *guard) started(ctx context.Context, tx bun.Tx, claimed []jobs.Info) error {
+	counts := map[jobs.LineKey]int{}
+	if g.settings.Rate.Count > 0 && len(claimed) > 0 {
+		counts[jobs.LineKey{}] = len(claimed)
+	}
+	for _, job := range claimed {
+		if job.LimitKey != "" && g.settings.RatePerKey.Count > 0 {
+			counts[job.Line()]++
+		}
+	}
+	order := func(a, b jobs.LineKey) int { return strings.Compare(a.Tenant+"\x00"+a.Key, b.Tenant+"\x00"+b.Key) }
+	for _, line := range slices.SortedFunc(maps.Keys(counts), order) {
+		rate := g.settings.RatePerKey
+		if line == (jobs.LineKey{}) {
+			rate = g.settings.Rate
+		}
+		_, err := tx.NewRaw(`
+			INSERT INTO levqor_jobs_rate (queue, tenant, limit_key, arrival) VALUES (?, ?, ?, ?)
+			ON CONFLICT (queue, tenant, limit_key) DO UPDATE SET arrival = EXCLUDED.arrival`,
+			g.settings.Queue, line.Tenant, line.Key, bundb.Time{Time: rate.After(g.arrivals[line], g.now, counts[line])}).Exec(ctx)
+		if err != nil {
+			return err
+		}
+	}
+	return g.forget(ctx, tx, len(counts))
+}
+
+// forget removes arrival times that have passed, twice as many as were added, so the
+// table stays as small as what is going on.
+func (g *guard) forget(ctx context.Context, tx bun.Tx, added int) error {
+	if added == 0 {
+		return nil
+	}
+	_, err := tx.NewRaw(`
+		DELETE FROM levqor_jobs_rate WHERE queue = ?0 AND (tenant, limit_key) IN
+			(SELECT tenant, limit_key FROM levqor_jobs_rate WHERE queue = ?0 AND arrival < ?1 LIMIT ?2)`,
+		g.settings.Queue, bundb.Time{Time: g.now}, 2*added).Exec(ctx)
+	return err
+}
