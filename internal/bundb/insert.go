@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -20,6 +21,9 @@ type InsertOne struct {
 	// and ?later for those of a [Due]. The row that it stores has a column
 	// created_at.
 	SQL string
+
+	once sync.Once
+	text string // for PostgreSQL
 }
 
 // Due says when a row is due.
@@ -34,27 +38,29 @@ type Due struct {
 var placeholder = regexp.MustCompile(`\?\d+`)
 
 // Run returns whether the row was stored, and the instant that now stood for.
-func (q InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due, values ...any) (ok bool, at time.Time, err error) {
+func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due, values ...any) (ok bool, at time.Time, err error) {
 	now = Clock(db, now)
 	direct := direct(db)
 	if !postgres(db) || direct == nil {
 		return q.runWritten(ctx, db, now, due, values)
 	}
-	n := len(values)
+	q.once.Do(func() { q.text = q.written(len(values)) })
 	values = append(values, micros(now), micros(due.At), due.Delay.Microseconds(), due.Later.Microseconds())
-	clock := instant(n, "statement_timestamp()")
-	start := instant(n+1, clock+plus(n+2))
-	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3)).Replace(q.SQL)
-	text = placeholder.ReplaceAllStringFunc(text, func(s string) string {
-		i, _ := strconv.Atoi(s[1:])
-		return "$" + strconv.Itoa(i+1)
-	})
 	var created Time
-	err = direct.QueryRowContext(ctx, text+" RETURNING created_at", values...).Scan(&created)
+	err = direct.QueryRowContext(ctx, q.text, values...).Scan(&created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, now, nil
 	}
 	return err == nil, created.Time, err
+}
+
+// written returns the text for PostgreSQL; there are n values before those of the
+// instants.
+func (q *InsertOne) written(n int) string {
+	clock := instant(n, "statement_timestamp()")
+	start := instant(n+1, clock+plus(n+2))
+	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3)).Replace(q.SQL)
+	return numbered(text) + " RETURNING created_at"
 }
 
 // instant reads parameter i, of microseconds since 1970, and where it is NULL
@@ -69,7 +75,7 @@ func plus(i int) string {
 }
 
 // runWritten writes the values into the text.
-func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, due Due, values []any) (ok bool, at time.Time, err error) {
+func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, due Due, values []any) (ok bool, at time.Time, err error) {
 	now, err = Instant(ctx, db, now)
 	if err != nil {
 		return false, now, err
@@ -87,6 +93,7 @@ func (q InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, du
 // querier runs a statement whose values the driver sends.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // direct returns what is below bun, or nil if db is something else.

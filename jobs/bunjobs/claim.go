@@ -33,7 +33,7 @@ const readySQL = `
 // it has: of jobs without a limit key those whose tenants follow one in the order of
 // their names, and then those from the beginning up to it; and the same of jobs with
 // one.
-const linesSQL = `
+var linesSQL = bundb.Fixed{SQL: `
 	WITH RECURSIVE a (tenant, n) AS (
 		SELECT * FROM (SELECT tenant, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND tenant > ?1 ORDER BY tenant LIMIT 1) AS f
 		UNION ALL
@@ -57,11 +57,10 @@ const linesSQL = `
 			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (k.tenant, k.limit_key) > (d.tenant, d.limit_key) AND (k.tenant, k.limit_key) <= (?2, ?3) ORDER BY k.tenant, k.limit_key LIMIT 1)
 		WHERE n < ?4
 	)
-	SELECT tenant, '' AS limit_key, 1 AS part, n FROM a WHERE tenant IS NOT NULL UNION ALL
-	SELECT tenant, '', 2, n FROM b WHERE tenant IS NOT NULL UNION ALL
-	SELECT tenant, limit_key, 3, n FROM c UNION ALL
-	SELECT tenant, limit_key, 4, n FROM d
-	ORDER BY part, n`
+	SELECT tenant, '' AS limit_key, 1 AS part FROM a WHERE tenant IS NOT NULL UNION ALL
+	SELECT tenant, '', 2 FROM b WHERE tenant IS NOT NULL UNION ALL
+	SELECT tenant, limit_key, 3 FROM c UNION ALL
+	SELECT tenant, limit_key, 4 FROM d`}
 
 // maxShares bounds the lines of each sort that share one claim.
 const maxShares = 64
@@ -174,7 +173,6 @@ type lineRow struct {
 	Tenant string `bun:"tenant"`
 	Key    string `bun:"limit_key"`
 	Part   int    `bun:"part"`
-	N      int    `bun:"n"`
 }
 
 // maxLooks bounds how often a claim looks for lines that limits do not hold back.
@@ -205,7 +203,13 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 	}
 	last := s.turns.after(c.Queue)
 	var rows []lineRow
-	if err := tx.NewRaw(linesSQL, c.Queue, last.tenant, last.line.Tenant, last.line.Key, limit).Scan(ctx, &rows); err != nil {
+	err = linesSQL.Each(ctx, tx, func(scan func(...any) error) error {
+		var r lineRow
+		err := scan(&r.Tenant, &r.Key, &r.Part)
+		rows = append(rows, r)
+		return err
+	}, c.Queue, last.tenant, last.line.Tenant, last.line.Key, limit)
+	if err != nil {
 		return nil, false, err
 	}
 	all = true
