@@ -58,6 +58,8 @@ type App struct {
 	Jobs *jobs.Queue
 	// Schedules keeps recurring work; use [jobs.Schedules.ForTenant] for a tenant's.
 	Schedules *jobs.Schedules
+	// Queues are the settings of queues, which hold for all tenants.
+	Queues *jobs.Queues
 	// Registry knows the kinds of jobs. Register them before Run.
 	Registry *jobs.Registry
 	// Keys makes and checks API keys.
@@ -97,6 +99,7 @@ func New(stores Stores, opts *Options) (*App, error) {
 	a.KeyRing = ring
 	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
+	a.Queues = jobs.NewQueues(stores.Limits)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
 	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Now: a.opts.Now})
 	a.Idempotency = &Idempotency{stores: stores, now: a.now}

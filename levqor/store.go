@@ -15,6 +15,8 @@ type Stores struct {
 	Jobs jobs.Store
 	// Schedules keeps the recurring jobs.
 	Schedules jobs.ScheduleStore
+	// Limits keeps the settings of queues.
+	Limits jobs.LimitStore
 	// Keys keeps the API keys.
 	Keys identity.KeyStore
 	// Idempotency keeps the answers to requests with an idempotency key.

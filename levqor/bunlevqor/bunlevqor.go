@@ -67,6 +67,7 @@ func bind(db bun.IDB) levqor.Stores {
 	return levqor.Stores{
 		Jobs:        store,
 		Schedules:   store,
+		Limits:      store,
 		Keys:        &keyStore{db},
 		Idempotency: &idempotencyStore{db},
 		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {

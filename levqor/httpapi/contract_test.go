@@ -184,6 +184,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
 		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
 	}
+	queues(t, c)
 	schedules(t, c)
 	system(t, stranger.API())
 
@@ -193,6 +194,35 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 				t.Errorf("%s %s was not called", method, path)
 			}
 		}
+	}
+}
+
+// queues calls the operations on queues.
+func queues(t *testing.T, c *client.Service) {
+	t.Helper()
+	ctx := t.Context()
+	settings := client.QueueSettings{MaxPerKey: new(3), RatePerKey: &client.Rate{Count: 5, PerSeconds: 0.5}, Weights: map[string]int{"acme": 2}}
+	put, err := c.PutQueue(ctx, "mail", settings)
+	if err != nil {
+		t.Fatalf("PutQueue = %v", err)
+	}
+	if *put.MaxPerKey != 3 || *put.RatePerKey != *settings.RatePerKey || put.Weights["acme"] != 2 || put.MaxRunning != nil {
+		t.Errorf("PutQueue = %+v", put)
+	}
+	for _, want := range []bool{true, false} {
+		do := c.PauseQueue
+		if !want {
+			do = c.ResumeQueue
+		}
+		if got, err := do(ctx, "mail"); err != nil || got.Paused != want || *got.MaxPerKey != 3 {
+			t.Errorf("the queue is %+v, %v", got, err)
+		}
+	}
+	if all, err := c.Queues(ctx); err != nil || len(all) != 1 || all[0].Queue != "mail" {
+		t.Errorf("Queues = %+v, %v", all, err)
+	}
+	if none, err := c.GetQueue(ctx, "other"); err != nil || none.Paused || none.Queue != "other" {
+		t.Errorf("GetQueue = %+v, %v", none, err)
 	}
 }
 
@@ -298,6 +328,8 @@ func FuzzHTTP(f *testing.F) {
 		{"DELETE", "/api/v1/schedules/%00", "", ""},
 		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"retry","filter":{"states":["discarded"],"kind":"mail","created_from":"2026-01-01T00:00:00Z"}}`},
 		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"move","queue":"q","filter":{},"cursor":"AAAA"}`},
+		{"PUT", "/api/v1/queues/q", "", `{"max_running":1,"rate":{"count":1,"per_seconds":1e-3},"weights":{"a b":1,"":2}}`},
+		{"POST", "/api/v1/queues/%2F/pause", "", ""},
 		{"GET", "/api/v1//jobs/x", "", ""},
 		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},

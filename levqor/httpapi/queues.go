@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor/httpapi/internal/oas"
+)
+
+// ListQueues implements the operation.
+func (s *server) ListQueues(ctx context.Context, _ oas.ListQueuesRequestObject) (oas.ListQueuesResponseObject, error) {
+	all, err := s.app.Queues.List(ctx)
+	list := oas.ListQueues200JSONResponse{Data: []client.Queue{}}
+	for _, settings := range all {
+		list.Data = append(list.Data, wireQueue(settings))
+	}
+	return list, err
+}
+
+// GetQueue implements the operation.
+func (s *server) GetQueue(ctx context.Context, req oas.GetQueueRequestObject) (oas.GetQueueResponseObject, error) {
+	settings, err := s.app.Queues.Get(ctx, req.Queue)
+	return oas.GetQueue200JSONResponse(wireQueue(settings)), err
+}
+
+// PutQueue implements the operation.
+func (s *server) PutQueue(ctx context.Context, req oas.PutQueueRequestObject) (oas.PutQueueResponseObject, error) {
+	b := req.Body
+	settings := jobs.QueueSettings{
+		Queue: req.Queue, Paused: value(b.Paused), MaxRunning: value(b.MaxRunning), MaxPerTenant: value(b.MaxPerTenant),
+		MaxPerKey: value(b.MaxPerKey), Rate: rateOf(b.Rate), RatePerKey: rateOf(b.RatePerKey), Weights: b.Weights,
+	}
+	err := s.app.Queues.Put(ctx, settings)
+	return oas.PutQueue200JSONResponse(wireQueue(settings)), err
+}
+
+// PauseQueue implements the operation.
+func (s *server) PauseQueue(ctx context.Context, req oas.PauseQueueRequestObject) (oas.PauseQueueResponseObject, error) {
+	settings, err := s.changedQueue(ctx, req.Queue, s.app.Queues.Pause)
+	return oas.PauseQueue200JSONResponse(wireQueue(settings)), err
+}
+
+// ResumeQueue implements the operation.
+func (s *server) ResumeQueue(ctx context.Context, req oas.ResumeQueueRequestObject) (oas.ResumeQueueResponseObject, error) {
+	settings, err := s.changedQueue(ctx, req.Queue, s.app.Queues.Resume)
+	return oas.ResumeQueue200JSONResponse(wireQueue(settings)), err
+}
+
+// changedQueue returns the settings of a queue after a change.
+func (s *server) changedQueue(ctx context.Context, queue string, change func(context.Context, string) error) (jobs.QueueSettings, error) {
+	if err := change(ctx, queue); err != nil {
+		return jobs.QueueSettings{}, err
+	}
+	return s.app.Queues.Get(ctx, queue)
+}
+
+func rateOf(r *client.Rate) jobs.Rate {
+	if r == nil {
+		return jobs.Rate{}
+	}
+	return jobs.Rate{Count: r.Count, Per: seconds(r.PerSeconds)}
+}
+
+func wireQueue(s jobs.QueueSettings) client.Queue {
+	return client.Queue{
+		Queue: s.Queue, Paused: s.Paused, MaxRunning: optional(s.MaxRunning), MaxPerTenant: optional(s.MaxPerTenant),
+		MaxPerKey: optional(s.MaxPerKey), Rate: wireRate(s.Rate), RatePerKey: wireRate(s.RatePerKey), Weights: s.Weights,
+	}
+}
+
+func wireRate(r jobs.Rate) *client.Rate {
+	if r.Count == 0 {
+		return nil
+	}
+	return &client.Rate{Count: r.Count, PerSeconds: r.Per.Round(time.Microsecond).Seconds()}
+}
