@@ -69,7 +69,9 @@ func (r *run) execute(a *attempt) (inTime bool) {
 		}
 		inTime = r.finish(a, result, err)
 	}()
-	result, err = a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
+	result, err = r.registry.execution(ctx, a.info, func(ctx context.Context) ([]byte, error) {
+		return a.kind.run(ctx, r.Worker, a.info, func() { a.settled.Store(true) })
+	})
 	return false // the deferred function knows
 }
 

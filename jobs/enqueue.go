@@ -56,6 +56,9 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 	if err != nil {
 		return Info{}, err
 	}
+	if len(infos) == 0 {
+		return Info{}, errors.New("jobs: enqueue: an intake hook took the job away and returned no error")
+	}
 	return infos[0], nil
 }
 
@@ -65,6 +68,10 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 // field of an ErrInvalid begins with the index of the job, such as
 // "/3/args/url", where there is more than one.
 func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
+	return q.registry.intake(ctx, entries, q.enqueueMany)
+}
+
+func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
 	batch := make([]Insertion, len(entries))
 	var errs []error
 	for i := range entries {

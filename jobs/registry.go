@@ -89,6 +89,11 @@ type RegistryOptions struct {
 	// Sealer encrypts the secrets of args that implement [SecretHolder]. Without
 	// one, such args are refused if they hold a secret.
 	Sealer Sealer
+	// Intake hooks wrap what takes jobs in, the first outermost. Schedules store
+	// theirs without. Default: none.
+	Intake []IntakeHook
+	// Execution hooks wrap each attempt, the first outermost. Default: none.
+	Execution []ExecutionHook
 }
 
 // Registry knows the kinds of jobs that a program can run. A queue and a worker

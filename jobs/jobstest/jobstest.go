@@ -10,6 +10,14 @@
 //
 // It needs nothing but the standard library, and a broken store makes it fail,
 // not hang.
+//
+// # Programs
+//
+// The tests of a program that has jobs use [Run] to run one handler, [WantEnqueued] to
+// see what was enqueued, and [Work] to run a worker, in a bubble of testing/synctest on a
+// [jobs.MemStore] without waiting for retries and schedules:
+//
+//	got, err := jobstest.Run[Size](t, registry, Resize{Image: "a.png"})
 package jobstest
 
 import (
