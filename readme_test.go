@@ -9,11 +9,13 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/uptrace/bun"
 
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
+	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
@@ -48,6 +50,15 @@ func readmeJobs(ctx context.Context, db *bun.DB) {
 	_, _ = size, err // silent
 }
 
+func readmeSchedules(ctx context.Context, store *bunjobs.Store, queue *jobs.Queue) {
+	schedules := jobs.NewSchedules(store, queue, &jobs.SchedulesOptions{Parse: cronjobs.Parse})
+	_, err := schedules.Put(ctx, "weekly", jobs.Plan{Spec: "30 9 * * MON", TimeZone: "Europe/Paris"}, Resize{Image: "a.png"})
+	go schedules.Run(ctx)
+
+	err = jobs.NewQueues(store).Put(ctx, jobs.QueueSettings{Queue: "default", MaxPerTenant: 20, Rate: jobs.Rate{Count: 100, Per: time.Second}})
+	_ = err // silent
+}
+
 func readmeService(ctx context.Context, db *bun.DB, secret []byte, mux *http.ServeMux) {
 	app, err := levqor.New(bunlevqor.Stores(db), &levqor.Options{Secret: secret, Validator: httpapi.NewValidator()})
 	err = httpjobs.Register(app.Registry, nil)
@@ -58,7 +69,7 @@ func readmeService(ctx context.Context, db *bun.DB, secret []byte, mux *http.Ser
 }
 
 func TestTheReadmesSnippetsAreThisCode(t *testing.T) {
-	_, _ = readmeJobs, readmeService
+	_, _, _ = readmeJobs, readmeSchedules, readmeService
 	source, err := os.ReadFile("readme_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +95,8 @@ func TestTheReadmesSnippetsAreThisCode(t *testing.T) {
 			t.Errorf("the README lacks the body of %s:\n%s", f.Name.Name, dedent(string(body)))
 		}
 	}
-	if snippets != 2 {
-		t.Errorf("%d snippets were compared, want 2", snippets)
+	if snippets != 3 {
+		t.Errorf("%d snippets were compared, want 3", snippets)
 	}
 }
 

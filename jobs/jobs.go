@@ -39,11 +39,19 @@
 // single tenant, whose name is empty; [Queue.ForTenant] returns another's.
 // Workers serve all tenants.
 //
+// # Queues, schedules, repetitions
+//
+// [Queues] pause a queue and limit what runs of it: of all, of each tenant, of each
+// limit key, and how many start in a time. [Schedules] store jobs at given times.
+// [Unique] keeps a job from repeating another. [Queue.ChangeMany] cancels, retries and
+// moves many. Each holds for all processes on one database.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
 // Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
-// implement [Store] and run the cases of package jobstest.
+// implement [Store] and run the cases of package jobstest; [ScheduleStore] and
+// [LimitStore] are abilities of their own.
 package jobs
 
 import (

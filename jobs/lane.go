@@ -91,6 +91,7 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	woken, stop := r.registry.wakes.listen(l.queue)
 	defer stop()
 	begun := time.Now() //nolint:forbidigo // measures a pace
+	failures := 0
 	for ctx.Err() == nil {
 		if pause := time.Since(begun); pause > prefetchTime/5 { //nolint:forbidigo // measures a pace
 			l.measure(pause)
@@ -103,6 +104,9 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 		}
 		jobs, err := r.claim(ctx, l.queue, free)
 		r.report(ctx, "claim", err)
+		if failures++; err == nil {
+			failures = 0
+		}
 		for _, info := range jobs {
 			l.waiting <- r.take(ctx, base, info, l)
 			r.hire(ctx, l)
@@ -111,7 +115,7 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 			l.wait(ctx, r.opts.Poll) // there may be more
 			continue
 		}
-		rest(ctx, jitter(r.opts.Poll), woken)
+		rest(ctx, jitter(r.pause(failures)), woken)
 	}
 }
 

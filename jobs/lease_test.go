@@ -237,3 +237,40 @@ func TestAnotherWorkerTakesOverAndTheFirstIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// An outage is told about, but not ten times a second.
+func TestAStoreThatIsAwayIsAskedLessOften(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		store := &flaky{MemStore: b.store}
+		asked := &counting{flaky: store}
+		handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) { return 7, nil }, nil)
+		defer work(t, asked, b.registry, nil)()
+		time.Sleep(time.Second)
+		store.away.Store(true)
+		asked.claims.Store(0)
+		time.Sleep(time.Minute)
+		if n := asked.claims.Load(); n < 20 || n > 60 {
+			t.Errorf("%d claims in a minute without a store, want about one each 2 s", n)
+		}
+		store.away.Store(false)
+		id := b.enqueue(nil)
+		begun := time.Now()
+		if _, err := jobs.Await[int](context.Background(), b.queue, id); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("the worker came back after %v", took)
+		}
+	})
+}
+
+// counting counts claims.
+type counting struct {
+	*flaky
+	claims atomic.Int64
+}
+
+func (c *counting) Claim(ctx context.Context, claim jobs.Claim, now time.Time) ([]jobs.Info, error) {
+	c.claims.Add(1)
+	return c.flaky.Claim(ctx, claim, now)
+}

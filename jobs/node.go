@@ -166,18 +166,29 @@ const promoteBatch = 1000
 
 // promote makes jobs ready whose time has come, until ctx ends.
 func (r *run) promote(ctx context.Context) {
-	for {
+	for failures := 0; ; {
 		call, cancel := context.WithTimeout(ctx, storeTimeout)
 		n, err := r.store.Promote(call, promoteBatch, r.now())
 		cancel()
 		r.report(ctx, "promote", err)
+		if failures++; err == nil {
+			failures = 0
+		}
 		if n == promoteBatch {
 			continue
 		}
-		if !sleep(ctx, jitter(r.opts.Poll)) {
+		if !sleep(ctx, jitter(r.pause(failures))) {
 			return
 		}
 	}
+}
+
+// maxPause is the longest wait between calls of a store that is away.
+const maxPause = 2 * time.Second
+
+// pause is how long to wait after so many failures in a row.
+func (r *run) pause(failures int) time.Duration {
+	return max(r.opts.Poll, min(maxPause, r.opts.Poll<<min(failures, 10)))
 }
 
 func (r *run) nodeID() NodeID {

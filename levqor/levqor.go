@@ -7,7 +7,7 @@
 //	err = httpjobs.Register(app.Registry, nil)
 //	handler, err := httpapi.New(app, nil)
 //	go http.ListenAndServe(addr, handler)
-//	err = app.Run(ctx) // works off jobs until ctx ends, then drains
+//	err = app.Run(ctx) // works off jobs and fires schedules until ctx ends, then drains
 //
 // Any number of processes may run on one PostgreSQL database, or on one SQLite
 // file on one machine: all that they share is in the database.
