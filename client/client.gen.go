@@ -385,6 +385,30 @@ type JobPage struct {
 // `discarded` are final.
 type JobState string
 
+// JobsHealth defines model for JobsHealth.
+type JobsHealth struct {
+	// ClockSkewSeconds How far the clock of the node that answers is ahead of the database's.
+	ClockSkewSeconds float64 `json:"clock_skew_seconds"`
+
+	// DueLagSeconds How long the first job that waits for its time, or the first schedule, has been due.
+	DueLagSeconds float64 `json:"due_lag_seconds"`
+
+	// LeaseLagSeconds How long the oldest lease that nobody took over has run out.
+	LeaseLagSeconds float64 `json:"lease_lag_seconds"`
+
+	// Nodes How many workers hold a lease.
+	Nodes int `json:"nodes"`
+
+	// OldestReadyQueue Where that job waits; absent if none does.
+	OldestReadyQueue *string `json:"oldest_ready_queue,omitempty"`
+
+	// OldestReadySeconds How long the turn of the first ready job has come; grows if workers are too few, dead, or do not know a kind.
+	OldestReadySeconds float64 `json:"oldest_ready_seconds"`
+
+	// OldestTransactionSeconds The age of the oldest open transaction of the database server, which keeps dead rows from being cleared away.
+	OldestTransactionSeconds float64 `json:"oldest_transaction_seconds"`
+}
+
 // NewJob defines model for NewJob.
 type NewJob struct {
 	// Args The arguments, by the schema of the kind.
@@ -841,6 +865,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetJobsHealth Are jobs worked off?
+	//
+	// Signals of trouble; each takes the same time however many jobs there are.
+	//
+	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
+	GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListJobs List jobs
 	//
 	// The newest first. Filters can be combined; a cursor holds for the filters that it was made with.
@@ -1057,6 +1088,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetJobsHealth Are jobs worked off?
+//
+// Signals of trouble; each takes the same time however many jobs there are.
+//
+// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
+func (c *Client) GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobsHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListJobs List jobs
@@ -1544,6 +1592,33 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetJobsHealthRequest constructs an http.Request for the GetJobsHealth method
+func NewGetJobsHealthRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/health/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListJobsRequest constructs an http.Request for the ListJobs method
@@ -2540,6 +2615,15 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetJobsHealthWithResponse Are jobs worked off?
+	//
+	// Signals of trouble; each takes the same time however many jobs there are.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
+	GetJobsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobsHealthResponse, error)
+
 	// ListJobsWithResponse List jobs
 	//
 	// The newest first. Filters can be combined; a cursor holds for the filters that it was made with.
@@ -2794,6 +2878,61 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+}
+
+// GetJobsHealthResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobsHealth
+type GetJobsHealthResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetJobsHealthResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobsHealth
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobsHealthResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobsHealthResponse) GetJSON200() *JobsHealth {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobsHealthResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobsHealthResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobsHealthResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobsHealthResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobsHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // ListJobsResponseDefaultHeaders the declared response headers of an HTTP default response for ListJobs
@@ -4078,6 +4217,21 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// GetJobsHealthWithResponse Are jobs worked off?
+//
+// Signals of trouble; each takes the same time however many jobs there are.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
+func (c *ClientWithResponses) GetJobsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobsHealthResponse, error) {
+	rsp, err := c.GetJobsHealth(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobsHealthResponse(rsp)
+}
+
 // ListJobsWithResponse List jobs
 //
 // The newest first. Filters can be combined; a cursor holds for the filters that it was made with.
@@ -4493,6 +4647,52 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// ParseGetJobsHealthResponse parses an HTTP response from a GetJobsHealthWithResponse call
+func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobsHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobsHealth
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetJobsHealthResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseListJobsResponse parses an HTTP response from a ListJobsWithResponse call

@@ -15,6 +15,15 @@ func (s *Service) Queues(ctx context.Context) ([]Queue, error) {
 	return list.Data, nil
 }
 
+// JobsHealth tells an operator whether jobs are worked off.
+func (s *Service) JobsHealth(ctx context.Context) (*JobsHealth, error) {
+	resp, err := s.api.GetJobsHealthWithResponse(ctx)
+	if err != nil {
+		return nil, unreachable("get jobs health", err)
+	}
+	return one("get jobs health", resp.JSON200, resp.HTTPResponse, resp.Body)
+}
+
 // GetQueue returns the settings of a queue, empty where it has none.
 func (s *Service) GetQueue(ctx context.Context, queue string) (*Queue, error) {
 	resp, err := s.api.GetQueueWithResponse(ctx, queue)

@@ -22,6 +22,10 @@ func TestMemLimitStore(t *testing.T) {
 	jobstest.TestLimitStore(t, func(*testing.T) jobstest.LimitStore { return jobs.NewMemStore() })
 }
 
+func TestMemHealthStore(t *testing.T) {
+	jobstest.TestHealthStore(t, func(*testing.T) jobstest.HealthStore { return jobs.NewMemStore() })
+}
+
 func TestMemStoreAtomically(t *testing.T) {
 	boom := errors.New("boom")
 	store := jobs.NewMemStore()

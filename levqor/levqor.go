@@ -147,6 +147,11 @@ func (a *App) Ready(ctx context.Context) error {
 	return nil
 }
 
+// JobsHealth tells an operator whether jobs are worked off; see [jobs.CheckHealth].
+func (a *App) JobsHealth(ctx context.Context) (jobs.Health, error) {
+	return jobs.CheckHealth(ctx, a.stores.Health)
+}
+
 // readyTimeout bounds the look at the database, which a probe waits for.
 const readyTimeout = 2 * time.Second
 

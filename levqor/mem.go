@@ -26,7 +26,7 @@ type memory struct {
 }
 
 func (m *memory) stores(js *jobs.MemStore, tx func(context.Context, func(context.Context, Stores) error) error) Stores {
-	return Stores{Jobs: js, Schedules: js, Limits: js, Keys: m.keys, Idempotency: m.records, Tx: tx, Check: func(context.Context) error { return nil }}
+	return Stores{Jobs: js, Schedules: js, Limits: js, Health: js, Keys: m.keys, Idempotency: m.records, Tx: tx, Check: func(context.Context) error { return nil }}
 }
 
 func (m *memory) inTx(ctx context.Context, fn func(context.Context, Stores) error) error {

@@ -17,6 +17,8 @@ type Stores struct {
 	Schedules jobs.ScheduleStore
 	// Limits keeps the settings of queues.
 	Limits jobs.LimitStore
+	// Health tells how jobs are worked off.
+	Health jobs.HealthStore
 	// Keys keeps the API keys.
 	Keys identity.KeyStore
 	// Idempotency keeps the answers to requests with an idempotency key.

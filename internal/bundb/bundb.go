@@ -8,6 +8,7 @@ package bundb
 
 import (
 	"context"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -73,4 +74,18 @@ func InTx(ctx context.Context, db bun.IDB, fn func(ctx context.Context, tx bun.T
 		}
 	}
 	return err
+}
+
+// OldestTransaction returns the age of the oldest transaction that keeps dead rows of
+// the database from being cleared away; 0 on SQLite, which has no such. A role that may
+// not see the others' sessions sees its own.
+func OldestTransaction(ctx context.Context, db bun.IDB) (time.Duration, error) {
+	if !postgres(db) {
+		return 0, nil
+	}
+	var us int64
+	err := db.NewRaw(`
+		SELECT COALESCE(max(extract(epoch FROM clock_timestamp() - xact_start)) * 1000000, 0)::bigint
+		FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL`).Scan(ctx, &us)
+	return max(0, time.Duration(us)*time.Microsecond), err
 }

@@ -54,6 +54,10 @@ func Migrate(ctx context.Context, db *bun.DB) error { return migrations().Migrat
 // jobs.ErrUnavailable.
 func Check(ctx context.Context, db *bun.DB) error { return migrations().Check(ctx, db) }
 
+// maxLooks bounds how often a call looks again because others have changed what it
+// found, or because nothing of what it found will do.
+const maxLooks = 10
+
 // Store is a [jobs.Store] on a database or a transaction.
 type Store struct {
 	db     bun.IDB

@@ -2,6 +2,7 @@ package bunjobs_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
 	"testing"
@@ -47,6 +48,29 @@ func TestLimitStore(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		jobstest.TestLimitStore(t, func(t *testing.T) jobstest.LimitStore { return bunjobs.New(open(t, fresh(t))) })
 	})
+}
+
+func TestHealthStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestHealthStore(t, func(t *testing.T) jobstest.HealthStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
+// An open transaction of anybody keeps dead rows alive.
+func TestHealthTellsOfAnOldTransaction(t *testing.T) {
+	db := open(t, dbtest.Postgres(t))
+	tx, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "SELECT pg_sleep(0.05)"); err != nil {
+		t.Fatal(err)
+	}
+	health, err := jobs.CheckHealth(t.Context(), bunjobs.New(db))
+	if err != nil || health.OldestTransaction < 50*time.Millisecond || health.ClockSkew.Abs() > time.Minute {
+		t.Errorf("CheckHealth = %+v, %v; want the transaction's age", health, err)
+	}
 }
 
 // transactor is a store whose transactions run side by side.

@@ -175,9 +175,6 @@ type lineRow struct {
 	Part   int    `bun:"part"`
 }
 
-// maxLooks bounds how often a claim looks for lines that limits do not hold back.
-const maxLooks = 8
-
 // lines returns whose turn it is and what they may start.
 func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
 	for range maxLooks {

@@ -21,7 +21,7 @@ func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	for {
+	for range maxLooks {
 		err := s.insert(ctx, batch, now)
 		if !errors.Is(err, errTaken) {
 			return nil, bundb.Err(err)
@@ -30,8 +30,10 @@ func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 		if err != nil || len(taken) > 0 {
 			return taken, bundb.Err(err)
 		}
-		// Whoever had the ID has rolled back since.
+		// Whoever had the ID has rolled back since, or a job that one of the batch
+		// would repeat has moved.
 	}
+	return nil, jobs.ErrConflict
 }
 
 func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Time) error {

@@ -119,7 +119,7 @@ type timedRow struct {
 // lock reads and locks a tenant's job. It looks again for one that moves between the
 // tables while it looks.
 func lock(ctx context.Context, tx bun.Tx, tenant string, id jobs.ID, now time.Time) (timedRow, error) {
-	for {
+	for range maxLooks {
 		for _, table := range []bun.Ident{live, done} {
 			var found []timedRow
 			err := tx.NewRaw("SELECT ?, ? AS now FROM ? WHERE tenant = ? AND id = ? ?",
@@ -135,6 +135,7 @@ func lock(ctx context.Context, tx bun.Tx, tenant string, id jobs.ID, now time.Ti
 			return timedRow{}, err
 		}
 	}
+	return timedRow{}, jobs.ErrConflict // changed by others all the time
 }
 
 // save writes jobs that no worker runs. Their rows are locked, or new to their

@@ -117,6 +117,27 @@ func TestLimitStore(t *testing.T, open func(*testing.T) LimitStore) {
 	}
 }
 
+// HealthStore is a store that tells how it is doing.
+type HealthStore interface {
+	ScheduleStore
+	jobs.HealthStore
+}
+
+// TestHealthStore runs every case about [jobs.HealthStore], as TestStore does for
+// [jobs.Store].
+func TestHealthStore(t *testing.T, open func(*testing.T) HealthStore) {
+	for _, c := range healthCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			e := &healthEnv{HealthStore: store}
+			e.scheduleEnv = scheduleEnv{env: env{T: t, Store: store, ctx: ctx}, ScheduleStore: store}
+			c.run(e)
+		})
+	}
+}
+
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 

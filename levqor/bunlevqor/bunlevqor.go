@@ -68,6 +68,7 @@ func bind(db bun.IDB) levqor.Stores {
 		Jobs:        store,
 		Schedules:   store,
 		Limits:      store,
+		Health:      store,
 		Keys:        &keyStore{db},
 		Idempotency: &idempotencyStore{db},
 		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {

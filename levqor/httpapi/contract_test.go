@@ -221,6 +221,9 @@ func queues(t *testing.T, c *client.Service) {
 	if all, err := c.Queues(ctx); err != nil || len(all) != 1 || all[0].Queue != "mail" {
 		t.Errorf("Queues = %+v, %v", all, err)
 	}
+	if health, err := c.JobsHealth(ctx); err != nil || health.OldestReadyQueue != nil {
+		t.Errorf("JobsHealth = %+v, %v; want no job that waits", health, err)
+	}
 	if none, err := c.GetQueue(ctx, "other"); err != nil || none.Paused || none.Queue != "other" {
 		t.Errorf("GetQueue = %+v, %v", none, err)
 	}

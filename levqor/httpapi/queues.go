@@ -48,6 +48,16 @@ func (s *server) ResumeQueue(ctx context.Context, req oas.ResumeQueueRequestObje
 	return oas.ResumeQueue200JSONResponse(wireQueue(settings)), err
 }
 
+// GetJobsHealth implements the operation.
+func (s *server) GetJobsHealth(ctx context.Context, _ oas.GetJobsHealthRequestObject) (oas.GetJobsHealthResponseObject, error) {
+	h, err := s.app.JobsHealth(ctx)
+	return oas.GetJobsHealth200JSONResponse{
+		OldestReadySeconds: h.OldestReady.Seconds(), OldestReadyQueue: optional(h.OldestReadyQueue), Nodes: h.Nodes,
+		LeaseLagSeconds: h.LeaseLag.Seconds(), DueLagSeconds: h.DueLag.Seconds(),
+		OldestTransactionSeconds: h.OldestTransaction.Seconds(), ClockSkewSeconds: h.ClockSkew.Seconds(),
+	}, err
+}
+
 // changedQueue returns the settings of a queue after a change.
 func (s *server) changedQueue(ctx context.Context, queue string, change func(context.Context, string) error) (jobs.QueueSettings, error) {
 	if err := change(ctx, queue); err != nil {

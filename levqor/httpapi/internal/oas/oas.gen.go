@@ -17,6 +17,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetJobsHealth Are jobs worked off?
+	// (GET /api/v1/health/jobs)
+	GetJobsHealth(w http.ResponseWriter, r *http.Request)
 	// ListJobs List jobs
 	// (GET /api/v1/jobs)
 	ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams)
@@ -96,6 +99,20 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetJobsHealth operation middleware
+func (siw *ServerInterfaceWrapper) GetJobsHealth(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetJobsHealth(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListJobs operation middleware
 func (siw *ServerInterfaceWrapper) ListJobs(w http.ResponseWriter, r *http.Request) {
@@ -904,6 +921,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/jobs/{id}", wrapper.GetJob)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/jobs/{id}/cancel", wrapper.CancelJob)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/jobs/{id}/retry", wrapper.RetryJob)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/health/jobs", wrapper.GetJobsHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/queues", wrapper.ListQueues)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/queues/{queue}", wrapper.GetQueue)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/v1/queues/{queue}", wrapper.PutQueue)
@@ -932,6 +950,46 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers ProblemResponseHeaders
+}
+
+type GetJobsHealthRequestObject struct {
+}
+
+type GetJobsHealthResponseObject interface {
+	VisitGetJobsHealthResponse(w http.ResponseWriter) error
+}
+
+type GetJobsHealth200JSONResponse JobsHealth
+
+func (response GetJobsHealth200JSONResponse) VisitGetJobsHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobsHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetJobsHealthdefaultApplicationProblemPlusJSONResponse) VisitGetJobsHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Request-Id", fmt.Sprint(response.Headers.RequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListJobsRequestObject struct {
@@ -1935,6 +1993,9 @@ func (response GetReadinessdefaultApplicationProblemPlusJSONResponse) VisitGetRe
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetJobsHealth Are jobs worked off?
+	// (GET /api/v1/health/jobs)
+	GetJobsHealth(ctx context.Context, request GetJobsHealthRequestObject) (GetJobsHealthResponseObject, error)
 	// ListJobs List jobs
 	// (GET /api/v1/jobs)
 	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
@@ -2043,6 +2104,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetJobsHealth operation middleware
+func (sh *strictHandler) GetJobsHealth(w http.ResponseWriter, r *http.Request) {
+	var request GetJobsHealthRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJobsHealth(ctx, request.(GetJobsHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJobsHealth")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetJobsHealthResponseObject); ok {
+		if err := validResponse.VisitGetJobsHealthResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListJobs operation middleware

@@ -1,0 +1,39 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+var _ HealthStore = (*MemStore)(nil)
+
+// Health implements [HealthStore].
+func (s *MemStore) Health(ctx context.Context, now time.Time) (Health, time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return Health{}, time.Time{}, err
+	}
+	defer s.lock()()
+	now = instant(now)
+	var h Health
+	for _, job := range s.jobs {
+		switch job.State {
+		case Ready:
+			h.Older(job.Queue, job.Turn(), now)
+		case Scheduled, Retryable:
+			h.DueLag = max(h.DueLag, now.Sub(job.RunAt))
+		case Running, Completed, Cancelled, Discarded:
+		}
+	}
+	for _, schedule := range s.schedules {
+		if !schedule.Paused && !schedule.NextAt.IsZero() {
+			h.DueLag = max(h.DueLag, now.Sub(schedule.NextAt))
+		}
+	}
+	for _, until := range s.nodes {
+		if until.After(now) {
+			h.Nodes++
+		}
+		h.LeaseLag = max(h.LeaseLag, now.Sub(until))
+	}
+	return h, now, nil
+}
