@@ -371,6 +371,11 @@ type JobFilter struct {
 	States        []JobState `json:"states,omitempty"`
 }
 
+// JobLog defines model for JobLog.
+type JobLog struct {
+	Data []LogLine `json:"data"`
+}
+
 // JobPage defines model for JobPage.
 type JobPage struct {
 	Data    []Job `json:"data"`
@@ -407,6 +412,16 @@ type JobsHealth struct {
 
 	// OldestTransactionSeconds The age of the oldest open transaction of the database server, which keeps dead rows from being cleared away.
 	OldestTransactionSeconds float64 `json:"oldest_transaction_seconds"`
+}
+
+// LogLine defines model for LogLine.
+type LogLine struct {
+	At      time.Time `json:"at"`
+	Attempt int       `json:"attempt"`
+
+	// Line Counts from 1 within the job.
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
 // NewJob defines model for NewJob.
@@ -755,6 +770,15 @@ type CreateJobParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// GetJobLogParams defines parameters for GetJobLog.
+type GetJobLogParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After Only lines with a higher number.
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+}
+
 // ListSchedulesParams defines parameters for ListSchedules.
 type ListSchedulesParams struct {
 	// Limit How many to return.
@@ -944,6 +968,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJobLog Get the log of a job
+	//
+	// What its handler wrote, in order; the latest thousand lines are kept.
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/log (the `GetJobLog` operationId).
+	GetJobLog(ctx context.Context, id JobID, params *GetJobLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryJob Retry a job
 	//
@@ -1240,6 +1271,23 @@ func (c *Client) GetJob(ctx context.Context, id JobID, reqEditors ...RequestEdit
 // Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 func (c *Client) CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelJobRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJobLog Get the log of a job
+//
+// What its handler wrote, in order; the latest thousand lines are kept.
+//
+// Corresponds with GET /api/v1/jobs/{id}/log (the `GetJobLog` operationId).
+func (c *Client) GetJobLog(ctx context.Context, id JobID, params *GetJobLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobLogRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1877,6 +1925,79 @@ func NewCancelJobRequest(server string, id JobID) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetJobLogRequest constructs an http.Request for the GetJobLog method
+func NewGetJobLogRequest(server string, id JobID, params *GetJobLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/%s/log", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2703,6 +2824,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJobWithResponse(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
 
+	// GetJobLogWithResponse Get the log of a job
+	//
+	// What its handler wrote, in order; the latest thousand lines are kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/log (the `GetJobLog` operationId).
+	GetJobLogWithResponse(ctx context.Context, id JobID, params *GetJobLogParams, reqEditors ...RequestEditorFn) (*GetJobLogResponse, error)
+
 	// RetryJobWithResponse Retry a job
 	//
 	// Makes a job ready at once: one that waits for its time, or one that was
@@ -3227,6 +3357,61 @@ func (r CancelJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobLogResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobLog
+type GetJobLogResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetJobLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobLog
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobLogResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobLogResponse) GetJSON200() *JobLog {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobLogResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4353,6 +4538,21 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, id JobI
 	return ParseCancelJobResponse(rsp)
 }
 
+// GetJobLogWithResponse Get the log of a job
+//
+// What its handler wrote, in order; the latest thousand lines are kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/jobs/{id}/log (the `GetJobLog` operationId).
+func (c *ClientWithResponses) GetJobLogWithResponse(ctx context.Context, id JobID, params *GetJobLogParams, reqEditors ...RequestEditorFn) (*GetJobLogResponse, error) {
+	rsp, err := c.GetJobLog(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobLogResponse(rsp)
+}
+
 // RetryJobWithResponse Retry a job
 //
 // Makes a job ready at once: one that waits for its time, or one that was
@@ -4953,6 +5153,52 @@ func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
 	switch {
 	case true:
 		var headers CancelJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobLogResponse parses an HTTP response from a GetJobLogWithResponse call
+func ParseGetJobLogResponse(rsp *http.Response) (*GetJobLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobLog
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetJobLogResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -98,6 +98,20 @@ func (s *Service) GetJob(ctx context.Context, id string) (*Job, error) {
 	return one("get job", resp.JSON200, resp.HTTPResponse, resp.Body)
 }
 
+// JobLog returns lines of a job's log, by the parameters; nil means the first 20. It
+// returns ErrNotFound if there is no such job.
+func (s *Service) JobLog(ctx context.Context, id string, params *GetJobLogParams) ([]LogLine, error) {
+	resp, err := s.api.GetJobLogWithResponse(ctx, id, params)
+	if err != nil {
+		return nil, unreachable("get job log", err)
+	}
+	log, err := one("get job log", resp.JSON200, resp.HTTPResponse, resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	return log.Data, nil
+}
+
 // CancelJob ends a job. It returns ErrNotFound, or ErrConflict for one that is
 // completed or discarded.
 func (s *Service) CancelJob(ctx context.Context, id string) (*Job, error) {

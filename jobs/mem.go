@@ -27,6 +27,7 @@ type memState struct {
 	undo  *[]func() // what takes the changes back, in their order; nil outside Atomically
 	memSchedules
 	memLimits
+	logs map[ID][]LogLine // never changed in place
 }
 
 type memJob struct {
@@ -41,6 +42,7 @@ func NewMemStore() *MemStore {
 	return &MemStore{memState: &memState{
 		jobs: map[ID]memJob{}, nodes: map[NodeID]time.Time{},
 		memSchedules: memSchedules{schedules: map[ScheduleID]Schedule{}, fires: map[ScheduleID][]Fire{}},
+		logs:         map[ID][]LogLine{},
 		memLimits:    memLimits{queues: map[string]QueueSettings{}, arrivals: map[rated]time.Time{}},
 	}}
 }

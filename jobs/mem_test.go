@@ -26,6 +26,10 @@ func TestMemHealthStore(t *testing.T) {
 	jobstest.TestHealthStore(t, func(*testing.T) jobstest.HealthStore { return jobs.NewMemStore() })
 }
 
+func TestMemLogStore(t *testing.T) {
+	jobstest.TestLogStore(t, func(*testing.T) jobstest.LogStore { return jobs.NewMemStore() })
+}
+
 func TestMemStoreAtomically(t *testing.T) {
 	boom := errors.New("boom")
 	store := jobs.NewMemStore()

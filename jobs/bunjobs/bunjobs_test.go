@@ -56,6 +56,12 @@ func TestHealthStore(t *testing.T) {
 	})
 }
 
+func TestLogStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestLogStore(t, func(t *testing.T) jobstest.LogStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 // An open transaction of anybody keeps dead rows alive.
 func TestHealthTellsOfAnOldTransaction(t *testing.T) {
 	db := open(t, dbtest.Postgres(t))

@@ -138,6 +138,25 @@ func TestHealthStore(t *testing.T, open func(*testing.T) HealthStore) {
 	}
 }
 
+// LogStore is a store that keeps the logs of jobs.
+type LogStore interface {
+	jobs.Store
+	jobs.LogStore
+}
+
+// TestLogStore runs every case about [jobs.LogStore], as TestStore does for
+// [jobs.Store].
+func TestLogStore(t *testing.T, open func(*testing.T) LogStore) {
+	for _, c := range logCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			c.run(&logEnv{env: env{T: t, Store: store, ctx: ctx}, LogStore: store})
+		})
+	}
+}
+
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 

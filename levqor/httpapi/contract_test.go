@@ -150,6 +150,9 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` {
 		t.Errorf("WaitJob = %+v, %v", job, err)
 	}
+	if lines, err := c.JobLog(ctx, job.ID, &client.GetJobLogParams{Limit: new(5)}); err != nil || len(lines) != 1 || lines[0].Text != "hi" {
+		t.Errorf("JobLog = %+v, %v; want the handler's line", lines, err)
+	}
 	for job, err := range c.Jobs(ctx, nil) {
 		if err != nil || job.Kind != "mail" {
 			t.Errorf("Jobs gave %+v, %v", job, err)

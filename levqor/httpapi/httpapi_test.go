@@ -63,7 +63,9 @@ func newServiceOn(tb testing.TB, stores levqor.Stores) *service {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	err = jobs.Handle(s.app.Registry, func(_ context.Context, job *jobs.Job[Mail]) (string, error) { return job.Args.Body, nil }, nil)
+	err = jobs.Handle(s.app.Registry, func(ctx context.Context, job *jobs.Job[Mail]) (string, error) {
+		return job.Args.Body, job.Log(ctx, job.Args.Body)
+	}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -326,6 +328,7 @@ func TestTenantsAreApart(t *testing.T) {
 		{method: "POST", path: "/api/v1/schedules/s/run", idempotency: "k"},
 		{method: "GET", path: "/api/v1/schedules/s/fires"},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID},
+		{method: "GET", path: "/api/v1/jobs/" + job.ID + "/log"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry"},
 	} {

@@ -75,6 +75,20 @@ func (s *server) RetryJob(ctx context.Context, req oas.RetryJobRequestObject) (o
 	return oas.RetryJob200JSONResponse(wireJob(info)), err
 }
 
+// GetJobLog implements the operation.
+func (s *server) GetJobLog(ctx context.Context, req oas.GetJobLogRequestObject) (oas.GetJobLogResponseObject, error) {
+	id, err := jobs.ParseID(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := s.app.Jobs.ForTenant(caller(ctx).Tenant).Log(ctx, id, value(req.Params.After), limitOf(req.Params.Limit))
+	log := oas.GetJobLog200JSONResponse{Data: []client.LogLine{}}
+	for _, l := range lines {
+		log.Data = append(log.Data, client.LogLine{Line: l.Line, Attempt: l.Attempt, At: l.At, Text: l.Text})
+	}
+	return log, err
+}
+
 // job does something with a job of the caller's tenant.
 func (s *server) job(ctx context.Context, id string, do func(*jobs.Queue, context.Context, jobs.ID) (jobs.Info, error)) (jobs.Info, error) {
 	parsed, err := jobs.ParseID(id)
