@@ -85,24 +85,23 @@ const insertSQL = `
 	FROM (?) AS v
 	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ?)`
 
+// insertChunk bounds the jobs of one statement: while the database stores some, the
+// text of the statement for the next ones is written.
+const insertChunk = 2500
+
 // insertRows stores the jobs and sets what the instant decided about each, or
 // returns errTaken if it could not store all of them. It asks for the instant
-// first, so the statement holds no arithmetic and returns no rows.
+// first, so the statements hold no arithmetic and return no rows.
 func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time.Time) error {
 	at, err := bundb.Instant(ctx, tx, now)
 	if err != nil {
 		return err
 	}
-	var tenants []string
-	first, last := batch[0].ID, batch[0].ID
-	for i := range batch {
-		first, last = min(first, batch[i].ID), max(last, batch[i].ID)
-		if t := batch[i].Tenant; !slices.Contains(tenants, t) {
-			tenants = append(tenants, t)
-		}
+	var statements []schema.QueryAppender
+	for chunk := range slices.Chunk(batch, insertChunk) {
+		statements = append(statements, insertion{tx, chunk, at})
 	}
-	rows, due, turn := newRows(tx, batch, at)
-	n, err := bundb.Exec(ctx, tx, bun.SafeQuery(insertSQL, bundb.Time{Time: at}, due, turn, rows, bun.List(tenants), int64(first), int64(last)))
+	n, err := bundb.ExecAll(ctx, tx, statements)
 	if errors.Is(bundb.Err(err), jobs.ErrConflict) {
 		return errTaken
 	}
@@ -116,6 +115,27 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 		batch[i].Created(at)
 	}
 	return nil
+}
+
+// insertion writes the statement that stores jobs.
+type insertion struct {
+	db    bun.IDB
+	batch []jobs.Insertion
+	at    time.Time
+}
+
+// AppendQuery writes the statement.
+func (in insertion) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
+	var tenants []string
+	first, last := in.batch[0].ID, in.batch[0].ID
+	for i := range in.batch {
+		first, last = min(first, in.batch[i].ID), max(last, in.batch[i].ID)
+		if t := in.batch[i].Tenant; !slices.Contains(tenants, t) {
+			tenants = append(tenants, t)
+		}
+	}
+	rows, due, turn := newRows(in.db, in.batch, in.at)
+	return bun.SafeQuery(insertSQL, bundb.Time{Time: in.at}, due, turn, rows, bun.List(tenants), int64(first), int64(last)).AppendQuery(gen, b)
 }
 
 // newRows returns the rows of a batch, and the SQL for when each is due and for its
