@@ -173,7 +173,8 @@ var historyCases = []historyCase{
 		e.wantForgotten(completed, "its time is over")
 		e.wantKept(dead, "it is kept forever")
 	}},
-	{"logs go with their jobs, and no others", forgetLogs},
+	{"logs go with their jobs, and no others", func(e *historyEnv) { forgetLogs(e, t0) }},
+	{"logs go with jobs that were never looked at before", func(e *historyEnv) { forgetLogs(e) }},
 	{"an ID that was forgotten is free, and so is what was unique", func(e *historyEnv) {
 		unique := func(j *jobs.Insertion) {
 			j.Unique = jobs.Unique{Key: "x", Over: []jobs.State{jobs.Completed}}
@@ -259,8 +260,9 @@ func forgetDayByDay(e *historyEnv) {
 	}
 }
 
-// forgetLogs looks at logs by storing jobs with the IDs of those that are gone.
-func forgetLogs(e *historyEnv) {
+// forgetLogs looks at logs by storing jobs with the IDs of those that are gone. Before
+// their time is over it calls Forget at the given instants.
+func forgetLogs(e *historyEnv, calls ...time.Time) {
 	logs, ok := e.Store.(jobs.LogStore)
 	if !ok {
 		e.Skip("the store keeps no logs")
@@ -282,8 +284,9 @@ func forgetLogs(e *historyEnv) {
 		}
 		infos = append(infos, info)
 	}
-	e.forget(keep, 2, t0)
-	e.forget(keep, 2, later)
+	for _, at := range append(calls, later) {
+		e.forget(keep, 2, at)
+	}
 	e.wantForgotten(infos[0], "its time is over")
 	e.insert(later, job(func(j *jobs.Insertion) { j.ID = infos[0].ID }))
 	for i, want := range []int{0, 3, 3} {
