@@ -29,7 +29,8 @@ const (
 	minRetention     = time.Hour
 )
 
-func (r *Retention) setDefaults() {
+// withDefaults returns the retention with what is not given filled in.
+func (r Retention) withDefaults() Retention {
 	if r.Completed == 0 {
 		r.Completed = defaultCompleted
 	}
@@ -39,9 +40,10 @@ func (r *Retention) setDefaults() {
 			r.Discarded = Forever
 		}
 	}
+	return r
 }
 
-func (r *Retention) validate() error {
+func (r Retention) validate() error {
 	var errs []error
 	for _, f := range []struct {
 		field string
@@ -94,14 +96,12 @@ type HistoryStore interface {
 	Forget(ctx context.Context, keep Retention, limit int, now time.Time) (done bool, err error)
 }
 
+// How a worker forgets: it waits when nothing is left to do, leaves the store to others
+// between two steps, and makes steps smaller that take too long, since jobs may be large.
 const (
-	// forgetInterval is how long a worker waits when nothing is left to forget.
-	forgetInterval = time.Minute
-	// forgetPause is how long it leaves the store to others between two steps.
-	forgetPause = 20 * time.Millisecond
-	// forgetTime is how long a step should take at most: jobs may be large.
-	forgetTime = 10 * time.Millisecond
-	// maxForget and minForget bound the jobs that a step looks at.
+	forgetInterval       = time.Minute
+	forgetPause          = 20 * time.Millisecond
+	forgetTime           = 10 * time.Millisecond
 	maxForget, minForget = 1000, 10
 )
 

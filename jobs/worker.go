@@ -54,7 +54,7 @@ func (o *WorkerOptions) setDefaults() {
 	o.Heartbeat = cmp.Or(o.Heartbeat, o.Lease/10)
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
 	o.Drain = cmp.Or(o.Drain, 25*time.Second)
-	o.Retention.setDefaults()
+	o.Retention = o.Retention.withDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -15,14 +15,14 @@ import (
 // history is the table of jobs that are over, where it has partitions.
 var history = bundb.Partitions{Table: done, By: "finished_at"}
 
+// There are partitions for the present day and some after it. The default partition may
+// be locked and read for a new one up to a size in bytes, and so many of its rows may
+// move there. So many dead letters may move out of the way of what is dropped.
 const (
-	// daysAhead is for how many days after the present one there are partitions.
-	daysAhead = 3
-	// maxFallback is the size in bytes up to which the default partition may be locked
-	// and read for a new partition; maxMoved is how many rows of it may move there.
-	maxFallback, maxMoved = 8 << 20, 1000
-	// maxCopied is how many dead letters may move out of the way of what is dropped.
-	maxCopied = 10_000
+	daysAhead   = 3
+	maxFallback = 8 << 20
+	maxMoved    = 1000
+	maxCopied   = 10_000
 )
 
 // Names of partitions end with the day that they are for. Those of dead letters alone,

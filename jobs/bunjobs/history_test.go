@@ -19,8 +19,8 @@ import (
 
 const day = 24 * time.Hour
 
+// When the tests play, and how long jobs stay.
 var (
-	// noon is when the tests play.
 	noon = time.Date(2031, 5, 6, 12, 0, 0, 0, time.UTC)
 	keep = jobs.Retention{Completed: 7 * day, Discarded: 30 * day}
 )
