@@ -182,6 +182,9 @@ func (a *archive) deleteLogsOf(ctx context.Context, part bundb.Partition, match 
 // deleteOver deletes up to limit jobs that are over and do not go with their partition,
 // and reports whether these were all.
 func (a *archive) deleteOver(ctx context.Context) (all bool, err error) {
+	if err := bundb.ByIndex(ctx, a.tx); err != nil {
+		return false, err
+	}
 	left := a.limit
 	for _, part := range a.parts {
 		for _, match := range a.over(part) {
