@@ -35,6 +35,11 @@ type EnqueueOptions struct {
 	// that it calls: up to 256 bytes. Among the jobs of a tenant those with different
 	// keys share the places. Default: none.
 	LimitKey string
+	// Metadata are labels that travel with the job, for hooks, such as the context of
+	// a trace, and for people: at most [MaxMetadata] entries. Names are 1 to 64
+	// letters, digits and the characters _ . : - /, values at most
+	// [MaxMetadataValue] bytes of text. Default: none.
+	Metadata map[string]string
 	// Unique keeps the job from repeating another. Default: it may repeat any.
 	Unique *Unique
 }
@@ -129,6 +134,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
 		RunAt:       opts.RunAt,
 		LimitKey:    opts.LimitKey,
+		Metadata:    ownMetadata(opts.Metadata),
 	}}
 	errs := errors.Join(q.checkOptions(in, opts), opts.Unique.validate(), fault.Under("/args", q.registry.validate(args)))
 	if errs == nil {
@@ -145,6 +151,7 @@ func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
 		checkRange("/priority", p.Priority, 9),
 		checkRange("/max_attempts", p.MaxAttempts, 1000),
 		checkTimeout("/timeout_seconds", p.Timeout),
+		checkMetadata(opts.Metadata),
 	}
 	if len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey {
 		errs = append(errs, invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))

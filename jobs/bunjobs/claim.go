@@ -20,7 +20,7 @@ const claimSQL = `
 	UPDATE levqor_jobs_live AS j
 	SET state = 3, node = ?0, attempt = attempt + 1, epoch = epoch + 1, started_at = ?1, fraction = 0, note = ''
 	WHERE EXISTS (SELECT 1 FROM n) AND j.id ?3 ?4 ?5
-	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch`
+	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch`
 
 // readySQL finds the jobs of one line in their order. The state is written out
 // because the partial indexes are chosen by it.
