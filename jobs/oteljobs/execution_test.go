@@ -182,6 +182,7 @@ func TestErrorsHaveClasses(t *testing.T) {
 		{"a deadline", t.Context(), context.DeadlineExceeded, "timeout"},
 		{"a lost lease", lost, context.Canceled, "lease_lost"},
 		{"a type within wrappers", t.Context(), jobs.RetryAfter(fmt.Errorf("x: %w", &net.AddrError{}), time.Second), "*net.AddrError"},
+		{"a type that wraps another", t.Context(), &net.OpError{Op: "dial", Err: &net.AddrError{}}, "*net.OpError"},
 		{"joined errors", t.Context(), errors.Join(errors.New("a"), errors.New("b")), "*errors.joinError"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
