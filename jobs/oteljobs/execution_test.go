@@ -169,25 +169,28 @@ func TestASnoozeIsNoError(t *testing.T) {
 }
 
 func TestErrorsHaveClasses(t *testing.T) {
-	lost, stop := context.WithCancelCause(t.Context())
-	stop(jobs.ErrLeaseLost)
+	errLost := errors.New("the handler's own words")
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
 		err  error
 		want string
 	}{
-		{"a kind of the SDK", t.Context(), fmt.Errorf("x: %w", jobs.ErrUnavailable), "unavailable"},
-		{"a refined kind", t.Context(), jobs.Permanent(jobs.ErrUnknownKind), "unknown_kind"},
-		{"a deadline", t.Context(), context.DeadlineExceeded, "timeout"},
-		{"a lost lease", lost, context.Canceled, "lease_lost"},
-		{"a type within wrappers", t.Context(), jobs.RetryAfter(fmt.Errorf("x: %w", &net.AddrError{}), time.Second), "*net.AddrError"},
-		{"a type that wraps another", t.Context(), &net.OpError{Op: "dial", Err: &net.AddrError{}}, "*net.OpError"},
-		{"joined errors", t.Context(), errors.Join(errors.New("a"), errors.New("b")), "*errors.joinError"},
+		{"a kind of the SDK", fmt.Errorf("x: %w", jobs.ErrUnavailable), "unavailable"},
+		{"a refined kind", jobs.Permanent(jobs.ErrUnknownKind), "unknown_kind"},
+		{"a deadline", context.DeadlineExceeded, "timeout"},
+		{"a lost lease", errLost, "lease_lost"},
+		{"a type within wrappers", jobs.RetryAfter(fmt.Errorf("x: %w", &net.AddrError{}), time.Second), "*net.AddrError"},
+		{"a type that wraps another", &net.OpError{Op: "dial", Err: &net.AddrError{}}, "*net.OpError"},
+		{"joined errors", errors.Join(errors.New("a"), errors.New("b")), "*errors.joinError"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, oteljobs.Options{})
-			err := oteljobs.Execution(r.opts)(c.ctx, jobs.Info{Queue: "default", Kind: "resize"}, func(context.Context) error { return c.err })
+			ctx, stop := context.WithCancelCause(t.Context())
+			defer stop(nil)
+			if errors.Is(c.err, errLost) {
+				stop(jobs.ErrLeaseLost)
+			}
+			err := oteljobs.Execution(r.opts)(ctx, jobs.Info{Queue: "default", Kind: "resize"}, func(context.Context) error { return c.err })
 			if !errors.Is(err, c.err) {
 				t.Errorf("the hook returned %v, want the handler's error", err)
 			}
