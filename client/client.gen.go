@@ -336,7 +336,10 @@ type Job struct {
 	// LimitKey What limits per key count by; absent where there is none.
 	LimitKey    *string `json:"limit_key,omitempty"`
 	MaxAttempts int     `json:"max_attempts"`
-	Priority    int     `json:"priority"`
+
+	// Metadata The labels that it was given; absent where there are none.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Priority int               `json:"priority"`
 
 	// Progress What the running job last told.
 	Progress *Progress `json:"progress,omitempty"`
@@ -446,6 +449,13 @@ type NewJob struct {
 	// MaxAttempts How often the job is tried at most. The kind's own by default.
 	MaxAttempts *int `json:"max_attempts,omitempty"`
 
+	// Metadata Labels that travel with the job, such as the context of a trace. Names are 1 to
+	// 64 letters, digits and the characters _ . : - /, values at most 512 bytes.
+	//
+	//
+	// Example: {"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	Metadata map[string]string `json:"metadata,omitempty"`
+
 	// Priority The order within the queue, 1 first. The kind's own by default.
 	Priority *int `json:"priority,omitempty"`
 
@@ -490,6 +500,13 @@ type NewSchedule struct {
 
 	// MaxCatchUp How many jobs are stored at once at most. 100 by default.
 	MaxCatchUp *int `json:"max_catch_up,omitempty"`
+
+	// Metadata Labels that travel with its jobs, such as the context of a trace. Names are 1 to
+	// 64 letters, digits and the characters _ . : - /, values at most 512 bytes.
+	//
+	//
+	// Example: {"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// Priority The order within the queue, 1 first. The kind's own by default.
 	Priority *int `json:"priority,omitempty"`
@@ -653,6 +670,9 @@ type Schedule struct {
 	LimitKey    *string `json:"limit_key,omitempty"`
 	MaxAttempts int     `json:"max_attempts"`
 	MaxCatchUp  int     `json:"max_catch_up"`
+
+	// Metadata The labels that it was given; absent where there are none.
+	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// Name Example: daily-report
 	Name string `json:"name"`

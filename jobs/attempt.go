@@ -151,8 +151,8 @@ func (r *run) failure(a *attempt, err error) (out Outcome) {
 			out.State, out.Delay = judge(errPanic, a.info, Backoff)
 		}
 	}()
-	if wait, ok := errors.AsType[snooze](err); ok {
-		return Outcome{Lease: a.lease(), State: Scheduled, Delay: time.Duration(wait)}
+	if wait, ok := Snoozed(err); ok {
+		return Outcome{Lease: a.lease(), State: Scheduled, Delay: wait}
 	}
 	out = Outcome{Lease: a.lease(), Error: errorText(err)}
 	out.State, out.Delay = judge(err, a.info, a.kind.Options.Backoff)

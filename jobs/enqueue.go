@@ -35,6 +35,11 @@ type EnqueueOptions struct {
 	// that it calls: up to 256 bytes. Among the jobs of a tenant those with different
 	// keys share the places. Default: none.
 	LimitKey string
+	// Metadata are labels that travel with the job, for hooks, such as the context of
+	// a trace, and for people: at most [MaxMetadata] entries. Names are 1 to 64
+	// letters, digits and the characters _ . : - /, values at most
+	// [MaxMetadataValue] bytes of text. Default: none.
+	Metadata map[string]string
 	// Unique keeps the job from repeating another. Default: it may repeat any.
 	Unique *Unique
 }
@@ -124,6 +129,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 	in.Tenant, in.Kind, in.Queue = cmp.Or(opts.Tenant, q.tenant), name, cmp.Or(opts.Queue, o.Queue)
 	in.Priority, in.MaxAttempts = cmp.Or(opts.Priority, o.Priority), cmp.Or(opts.MaxAttempts, o.MaxAttempts)
 	in.Timeout, in.RunAt, in.Delay, in.LimitKey = cmp.Or(opts.Timeout, o.Timeout), opts.RunAt, opts.Delay, opts.LimitKey
+	in.Metadata = ownMetadata(opts.Metadata)
 	var wrong problems
 	q.checkOptions(&wrong, in, opts)
 	wrong.add(opts.Unique.validate())
@@ -143,6 +149,7 @@ func (q *Queue) checkOptions(wrong *problems, p *Insertion, opts *EnqueueOptions
 	wrong.add(checkRange("/priority", p.Priority, 9))
 	wrong.add(checkRange("/max_attempts", p.MaxAttempts, 1000))
 	wrong.add(checkTimeout("/timeout_seconds", p.Timeout))
+	wrong.add(checkMetadata(opts.Metadata))
 	if p.LimitKey != "" && (len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey) {
 		wrong.add(invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))
 	}

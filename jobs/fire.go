@@ -88,6 +88,7 @@ func (s *Schedules) fire(ctx context.Context, schedule Schedule, times []time.Ti
 		firing.Jobs = append(firing.Jobs, Insertion{Info: Info{
 			ID: id, Tenant: schedule.Tenant, Kind: schedule.Kind, Queue: schedule.Queue, Priority: schedule.Priority,
 			Args: args, MaxAttempts: schedule.MaxAttempts, Timeout: schedule.Timeout, RunAt: at, LimitKey: schedule.LimitKey,
+			Metadata: schedule.Metadata,
 		}})
 		fires[i] = Fire{At: at, Job: id}
 	}

@@ -40,6 +40,7 @@ type QueueStore interface {
 	// jobs with such IDs are returned. But a job that is Unique is not stored if the
 	// tenant has one with the same UniqueKey that is not over, or over in one of the
 	// states that count, be it of the same call: DuplicateOf is then set to that one.
+	// Whatever becomes of a job, it keeps its Metadata.
 	Insert(ctx context.Context, jobs []Insertion, now time.Time) (taken []int, err error)
 
 	// Get returns a tenant's job. It returns ErrNotFound if there is none with

@@ -19,6 +19,7 @@ var rooms = map[string]room{
 	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
 	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
+	"jobs/oteljobs":               {"internal/fault jobs", []technology{otel, http}},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
 	"levqor/identity":             {"internal/fault", nil},
 	"levqor/levqortest":           {"internal/fault jobs levqor levqor/identity", nil},
@@ -45,7 +46,9 @@ const (
 		"github.com/jackc/puddle/v2 golang.org/x/sync golang.org/x/text"
 	sqlite technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
-	cron       technology = "github.com/robfig/cron/v3"
+	cron technology = "github.com/robfig/cron/v3"
+	otel technology = "go.opentelemetry.io/otel go.opentelemetry.io/auto/sdk github.com/cespare/xxhash/v2 github.com/go-logr/logr " +
+		"github.com/go-logr/stdr"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
 		"github.com/santhosh-tekuri/jsonschema/v6 go.yaml.in/yaml/v4 golang.org/x/text " +
@@ -63,6 +66,7 @@ var homes = []struct{ imports, names string }{
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
+	{"go.opentelemetry.io", "otel*"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},
 	{"flag", ""},

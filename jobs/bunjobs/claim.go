@@ -21,7 +21,7 @@ const claimSQL = `
 	UPDATE levqor_jobs_live AS j
 	SET state = 3, node = ?0, attempt = attempt + 1, epoch = epoch + 1, started_at = ?1, fraction = 0, note = ''
 	WHERE EXISTS (SELECT 1 FROM n) AND j.id ?3 ?4 ?5
-	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch`
+	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch`
 
 // readySQL finds the jobs of one line in their order. The state is written out
 // because the partial indexes are chosen by it.
@@ -239,7 +239,7 @@ func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare,
 	var limitKey, uniqueKey sql.NullString
 	err := bundb.Each(ctx, tx, query, func(scan func(...any) error) error {
 		err := scan(&r.ID, &r.Tenant, &r.Kind, &r.Priority, &r.Args, &r.Attempt, &r.MaxAttempts, &r.Attempts, &r.Timeout,
-			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Epoch)
+			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Metadata, &r.Epoch)
 		r.Queue, r.State, r.LimitKey, r.UniqueKey = c.Queue, uint8(jobs.Running), limitKey.String, uniqueKey.String
 		claimed = append(claimed, r.info())
 		return err

@@ -52,8 +52,8 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 
 // Columns that a completed job takes along, and those that completing it sets.
 const (
-	kept    = "id, tenant, kind, queue, priority, args, fraction, note, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch"
-	keptOfJ = "j.id, j.tenant, j.kind, j.queue, j.priority, j.args, j.fraction, j.note, j.attempt, j.max_attempts, j.attempts, j.timeout, j.created_at, j.run_at, j.started_at, j.limit_key, j.unique_key, j.epoch"
+	kept    = "id, tenant, kind, queue, priority, args, fraction, note, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch"
+	keptOfJ = "j.id, j.tenant, j.kind, j.queue, j.priority, j.args, j.fraction, j.note, j.attempt, j.max_attempts, j.attempts, j.timeout, j.created_at, j.run_at, j.started_at, j.limit_key, j.unique_key, j.metadata, j.epoch"
 )
 
 // complete ends attempts as most of them end. It does for many rows in one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -133,7 +134,8 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	ctx := t.Context()
 	c, stranger := newClient(s.key("acme", "*")), newClient("")
 
-	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`)}, "")
+	labels := map[string]string{"request": "r-1"}
+	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`), Metadata: labels}, "")
 	if err != nil {
 		t.Fatalf("CreateJob = %v", err)
 	}
@@ -147,7 +149,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 		}
 	}
 	work(t, s, job.ID)
-	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` {
+	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` || !maps.Equal(job.Metadata, labels) {
 		t.Errorf("WaitJob = %+v, %v", job, err)
 	}
 	if lines, err := c.JobLog(ctx, job.ID, &client.GetJobLogParams{Limit: new(5)}); err != nil || len(lines) != 1 || lines[0].Text != "hi" {
@@ -236,10 +238,10 @@ func queues(t *testing.T, c *client.Service) {
 func schedules(t *testing.T, c *client.Service) {
 	t.Helper()
 	ctx := t.Context()
-	args := []byte(`{"to":[{"email":"ada@example.com"}]}`)
+	args, labels := []byte(`{"to":[{"email":"ada@example.com"}]}`), map[string]string{"source": "test"}
 	for _, name := range []string{"weekly", "daily", "hourly"} {
-		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args})
-		if err != nil || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
+		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args, Metadata: labels})
+		if err != nil || !maps.Equal(put.Metadata, labels) || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
 			t.Errorf("PutSchedule = %+v, %v", put, err)
 		}
 	}
@@ -273,7 +275,7 @@ func schedules(t *testing.T, c *client.Service) {
 	if err != nil || len(fires) != 1 || fires[0].JobID != first.JobID {
 		t.Errorf("Fires = %+v, %v", fires, err)
 	}
-	if job, err := c.GetJob(ctx, first.JobID); err != nil || job.Kind != "mail" {
+	if job, err := c.GetJob(ctx, first.JobID); err != nil || job.Kind != "mail" || !maps.Equal(job.Metadata, labels) {
 		t.Errorf("GetJob = %+v, %v", job, err)
 	}
 	if err := c.DeleteSchedule(ctx, "daily"); err != nil {

@@ -147,6 +147,9 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a field of the wrong type", post(body(`,"priority":"x"`)), 400, "validation_failed", "#/priority wrong_type"},
 		{"a field out of range", post(body(`,"priority":10,"max_attempts":0`)), 400, "validation_failed", "#/max_attempts too_small, #/priority too_large"},
 		{"an unknown field", post(body(`,"zzz":1`)), 400, "validation_failed", "#/zzz unknown_field"},
+		{"metadata with a wrong name and a long value", post(body(`,"metadata":{"a b":"x","n":"` + strings.Repeat("é", 257) + `"}`)), 400, "validation_failed", "#/metadata/a%20b invalid_character, #/metadata/n invalid"},
+		{"metadata that are no text", post(body(`,"metadata":{"n":7}`)), 400, "validation_failed", "#/metadata/n wrong_type"},
+		{"too many metadata", post(body(`,"metadata":{` + strings.Join(manyNames(33), ",") + `}`)), 400, "validation_failed", "#/metadata too_long"},
 		{"an unknown field with a strange name", post(body(`,"a/b~\"c":1`)), 400, "validation_failed", "#/a~1b~0%22c unknown_field"},
 		{"a missing field", post(`{"args":{}}`), 400, "validation_failed", "#/kind required"},
 		{"null for an object", post(`{"kind":"mail","args":null}`), 400, "validation_failed", "#/args wrong_type"},
@@ -535,4 +538,13 @@ func ExampleNewValidator() {
 	err := httpapi.NewValidator().Struct(Mail{To: []Address{{Email: "nobody"}}})
 	fmt.Println(err)
 	// Output: /to/0/email: must be written as email: invalid
+}
+
+// manyNames returns entries of a JSON object.
+func manyNames(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"n%d":""`, i)
+	}
+	return all
 }
