@@ -84,7 +84,7 @@ func (c *busyCount) working(ctx context.Context, all []*levqor, fn func(context.
 	if len(all) == 0 {
 		return fn(ctx)
 	}
-	return all[0].during(ctx, &watched{bunjobs.New(all[0].db), c}, nil, func(ctx context.Context) error {
+	return all[0].during(ctx, &watched{bunjobs.New(all[0].db), c}, func(ctx context.Context) error {
 		return c.working(ctx, all[1:], fn)
 	})
 }

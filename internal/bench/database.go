@@ -25,9 +25,6 @@ type database interface {
 // work returns how many jobs it was about.
 type work = func(ctx context.Context) (int, error)
 
-// intake stores n jobs, in calls of so many or from so many callers.
-type intake = func(ctx context.Context, n, size int) (int, error)
-
 // on is a sample of our queue on empty tables.
 func on(db database, fn func(ctx context.Context, l *levqor) (figures, error)) sample {
 	return func(ctx context.Context) (figures, error) {

@@ -80,7 +80,7 @@ func fillDone(ctx context.Context, l *levqor, n int) error {
 }
 
 // looks times what has to stay fast however deep the tables are: claims of 1 and of 100
-// jobs while jobs trickle in and workers promote, and what else a store can tell.
+// jobs while jobs trickle in and workers promote, and questions.
 func looks(ctx context.Context, l *levqor, p plan) (figures, error) {
 	c, err := newClaimer(ctx, l)
 	if err != nil {
@@ -100,24 +100,38 @@ func looks(ctx context.Context, l *levqor, p plan) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, look := range []struct {
-		name string
-		fn   func(ctx context.Context, store *bunjobs.Store) error
-	}{
-		{".health", func(ctx context.Context, store *bunjobs.Store) error {
-			_, _, err := store.Health(ctx, time.Time{})
-			return err
-		}},
-	} {
-		var took []time.Duration
-		for range 100 {
-			begun := time.Now()
-			if err := look.fn(ctx, c.store); err != nil {
-				return nil, err
-			}
-			took = append(took, time.Since(begun))
+	for _, q := range questions {
+		took, err := q.ask(ctx, c.store)
+		if err != nil {
+			return nil, err
 		}
-		all = append(all, quantiles(look.name, took, 0.5, 0.99)...)
+		all = append(all, quantiles("."+q.name, took, 0.5, 0.99)...)
 	}
 	return all, nil
+}
+
+// question is something else that a store can tell, whatever the depth.
+type question struct {
+	name string
+	fn   func(ctx context.Context, store *bunjobs.Store) error
+}
+
+var questions = []question{
+	{"health", func(ctx context.Context, store *bunjobs.Store) error {
+		_, _, err := store.Health(ctx, time.Time{})
+		return err
+	}},
+}
+
+// ask returns how long the answers took.
+func (q question) ask(ctx context.Context, store *bunjobs.Store) ([]time.Duration, error) {
+	var took []time.Duration
+	for range 100 {
+		begun := time.Now()
+		if err := q.fn(ctx, store); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(begun))
+	}
+	return took, nil
 }

@@ -30,7 +30,7 @@ func fair(db database, p plan) measure {
 			time.Sleep(took)
 		}
 		quiet := l.queue.ForTenant("quiet")
-		err = l.during(ctx, bunjobs.New(l.db), nil, func(ctx context.Context) error {
+		err = l.during(ctx, bunjobs.New(l.db), func(ctx context.Context) error {
 			return offer(ctx, 20, min(p.latency, lasts*3/4), func(i int) error {
 				_, err := quiet.Enqueue(ctx, noop{N: i, T: time.Now().UnixNano()}, nil)
 				return err

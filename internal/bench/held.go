@@ -42,7 +42,7 @@ func (l *levqor) offered(ctx context.Context, d time.Duration) (figures, error) 
 	store := &timed{Store: bunjobs.New(l.db)}
 	var done float64
 	var late atomic.Int64 // the first of those at the end
-	err := l.during(ctx, store, nil, func(ctx context.Context) error {
+	err := l.during(ctx, store, func(ctx context.Context) error {
 		end := time.AfterFunc(d*9/10, func() { late.Store(store.waits.count()) })
 		defer end.Stop()
 		const callers = 4

@@ -96,9 +96,9 @@ func (l *levqor) completed(ctx context.Context, n int) error {
 	return err
 }
 
-// during runs a worker on a store while fn runs.
-func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, opts *jobs.WorkerOptions, fn func(ctx context.Context) error) error {
-	worker, err := jobs.NewWorker(store, l.registry, opts)
+// during runs a worker with default options on a store while fn runs.
+func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, fn func(ctx context.Context) error) error {
+	worker, err := jobs.NewWorker(store, l.registry, nil)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, opts *jobs.
 func (l *levqor) latencies(ctx context.Context, d time.Duration) ([]time.Duration, error) {
 	var waits waits
 	l.work = func(args noop) { waits.since(args.T) }
-	err := l.during(ctx, bunjobs.New(l.db), nil, func(ctx context.Context) error {
+	err := l.during(ctx, bunjobs.New(l.db), func(ctx context.Context) error {
 		return paced(ctx, d, func(i int) error {
 			_, err := l.queue.Enqueue(ctx, noop{N: i, T: time.Now().UnixNano()}, nil)
 			return err

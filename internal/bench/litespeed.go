@@ -55,12 +55,11 @@ func (s *sqlite) speeds() []measure {
 // further are the speeds that -quick leaves out.
 func (s *sqlite) further() []measure {
 	full := durable{s}
-	few := fmt.Sprintf("%dk", s.jobs/1000)
 	all := []measure{
 		{name: "sqlite.insert.bulk.4", ours: insertMany(s, s.jobs, 1000, 4)},
 		{
 			name: "sqlite.burndown.million", repeat: 2, ours: burnDown(s, burning{n: s.million(), size: 1000, worker: tuned()}),
-			rivals: map[string]sample{few: burnDown(s, burning{n: s.jobs, size: 1000, worker: tuned()})},
+			rivals: map[string]sample{"100k": burnDown(s, burning{n: s.jobs, size: 1000, worker: tuned()})},
 		},
 		{name: "sqlite.burndown.full", ours: burnDown(full, burning{n: s.jobs, size: 1000, worker: tuned()})},
 		{name: "sqlite.insert.bulk.full", ours: insertMany(full, s.jobs, 1000, 1)},

@@ -41,7 +41,7 @@ import (
 // plan says how much to measure.
 type plan struct {
 	repeat     int
-	jobs       int           // of a burn-down and of a bulk insertion
+	jobs       int           // of a burn-down and of a bulk insertion: what names call 100k
 	singles    int           // of the insertions one by one
 	sqliteJobs int           // of what is slow on SQLite
 	window     time.Duration // of a burn-down that would take minutes
@@ -88,10 +88,14 @@ func main() {
 }
 
 func run(ctx context.Context, p plan, only string, list bool) error {
-	rep := newReport(os.Stdout)
-	if !list {
-		rep.versions()
+	if list {
+		for _, m := range measures(&postgres{}, &sqlite{plan: p}, p) {
+			fmt.Println(m.name)
+		}
+		return nil
 	}
+	rep := newReport(os.Stdout)
+	rep.versions()
 	pg, err := newPostgres(ctx, p)
 	if err != nil {
 		return err
@@ -103,19 +107,14 @@ func run(ctx context.Context, p plan, only string, list bool) error {
 	}
 	defer lite.drop()
 	for _, m := range measures(pg, lite, p) {
-		switch {
-		case !m.chosen(only):
-		case list:
-			fmt.Println(m.name)
-		default:
-			if err := m.run(ctx, rep, p, pg.meter); err != nil {
-				return err
-			}
+		if !m.chosen(only) {
+			continue
+		}
+		if err := m.run(ctx, rep, p, pg.meter); err != nil {
+			return err
 		}
 	}
-	if !list {
-		rep.print(p)
-	}
+	rep.print(p)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -84,7 +83,6 @@ func (p *postgres) starts(pl plan) []measure {
 // further are the speeds that -quick leaves out.
 func (p *postgres) further(pl plan) []measure {
 	const size = 10_000
-	few := fmt.Sprintf("%dk", pl.jobs/1000)
 	million := pl.million()
 	return []measure{
 		{
@@ -93,11 +91,11 @@ func (p *postgres) further(pl plan) []measure {
 		},
 		{
 			name: "pg.burndown.million", repeat: 2, ours: burnDown(p, burning{n: million, size: size, worker: tuned()}),
-			rivals: map[string]sample{few: burnDown(p, burning{n: pl.jobs, size: size, worker: tuned()})},
+			rivals: map[string]sample{"100k": burnDown(p, burning{n: pl.jobs, size: size, worker: tuned()})},
 		},
 		{
 			name: "pg.burndown.million.river.tuned", repeat: 2, ours: p.riverBurnDown(million, 1000, true, 5*time.Minute),
-			rivals: map[string]sample{few: p.riverBurnDown(pl.jobs, 1000, true, time.Minute)},
+			rivals: map[string]sample{"100k": p.riverBurnDown(pl.jobs, 1000, true, time.Minute)},
 		},
 	}
 }

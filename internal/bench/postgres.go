@@ -111,7 +111,7 @@ func (p *postgres) empty(ctx context.Context) (*levqor, func(), error) {
 }
 
 func (p *postgres) rest(ctx context.Context) error {
-	return p.exec(ctx, "VACUUM ANALYZE levqor_jobs_live, river_job", "CHECKPOINT")
+	return p.exec(ctx, "VACUUM ANALYZE levqor_jobs_live, levqor_jobs_done, river_job", "CHECKPOINT")
 }
 
 func (p *postgres) exec(ctx context.Context, statements ...string) error {

@@ -99,7 +99,7 @@ func (r *report) row(g goal) string {
 		times = ours / rival
 		theirs = fmt.Sprintf("%s (%.2f times)", number(rival), times)
 	}
-	text, met := g.bound.judge(ours, times)
+	text, met := g.judge(ours, times)
 	return fmt.Sprintf("| %s | `%s` | %s %s | %s | %s | %s |", g.what, g.figure, number(ours), r.units[g.figure], theirs, text, met)
 }
 
