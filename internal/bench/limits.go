@@ -15,7 +15,9 @@ func limits(db database, p plan) []measure {
 	const most = 1_000_000
 	bound := jobs.QueueSettings{MaxRunning: most, MaxPerTenant: most, Rate: jobs.Rate{Count: most, Per: time.Second}}
 	keyed := bound
-	keyed.MaxPerKey, keyed.RatePerKey = most, bound.Rate
+	keyed.MaxPerKey = most
+	rated := keyed
+	rated.RatePerKey = bound.Rate
 	burn := func(with func(i int) *jobs.EnqueueOptions, settings jobs.QueueSettings) sample {
 		return burnDown(db, burning{n: p.jobs, size: 1000, worker: tuned(), with: with, queue: func(ctx context.Context, l *levqor) error {
 			settings.Queue = jobs.DefaultQueue
@@ -29,6 +31,10 @@ func limits(db database, p plan) []measure {
 		},
 		{
 			name: db.name() + ".burndown.keys", ours: burn(keys, keyed),
+			rivals: map[string]sample{"none": burn(keys, jobs.QueueSettings{})},
+		},
+		{
+			name: db.name() + ".burndown.rates", ours: burn(keys, rated),
 			rivals: map[string]sample{"none": burn(keys, jobs.QueueSettings{})},
 		},
 	}

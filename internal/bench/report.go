@@ -41,8 +41,10 @@ var compared = [][2]string{
 	{"sqlite.burndown.million", "100k"},
 	{"pg.burndown.limits", "none"},
 	{"pg.burndown.keys", "none"},
+	{"pg.burndown.rates", "none"},
 	{"sqlite.burndown.limits", "none"},
 	{"sqlite.burndown.keys", "none"},
+	{"sqlite.burndown.rates", "none"},
 	{"pg.held", "none"},
 	{"sqlite.held", "none"},
 }
