@@ -59,7 +59,7 @@ func (p plan) million() int { return min(p.rows, 1_000_000) }
 
 func main() {
 	quick := flag.Bool("quick", false, "take less than three minutes")
-	only := flag.String("only", "", "measure only what has this in its name")
+	only := flag.String("only", "", "measure only what has this in its name, or gives the figure of this name")
 	list := flag.Bool("list", false, "print the names of what can be measured, and measure nothing")
 	repeat := flag.Int("repeat", 0, "how often to measure what does not take long (default 5, or 3 with -quick)")
 	rows := flag.Int("rows", 10_000_000, "rows of a deep table; what is called a million has no more either")
@@ -88,28 +88,28 @@ func main() {
 }
 
 func run(ctx context.Context, p plan, only string, list bool) error {
+	pg, lite := &postgres{full: p.full}, &sqlite{plan: p}
+	chosen, err := choose(measures(pg, lite, p), only)
+	if err != nil {
+		return err
+	}
 	if list {
-		for _, m := range measures(&postgres{}, &sqlite{plan: p}, p) {
+		for _, m := range chosen {
 			fmt.Println(m.name)
 		}
 		return nil
 	}
 	rep := newReport(os.Stdout)
 	rep.versions()
-	pg, err := newPostgres(ctx, p)
-	if err != nil {
+	if err := pg.create(ctx); err != nil {
 		return err
 	}
 	defer pg.drop()
-	lite, err := newSQLite(p)
-	if err != nil {
+	if err := lite.create(); err != nil {
 		return err
 	}
 	defer lite.drop()
-	for _, m := range measures(pg, lite, p) {
-		if !m.chosen(only) {
-			continue
-		}
+	for _, m := range chosen {
 		if err := m.run(ctx, rep, p, pg.meter); err != nil {
 			return err
 		}

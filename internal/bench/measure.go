@@ -35,10 +35,25 @@ type figure struct {
 	unit   string
 }
 
-// chosen reports whether a measure is the one that only names, one of several, or the
-// one that gives the figure that it names.
-func (m measure) chosen(only string) bool {
-	return strings.Contains(m.name, only) || strings.HasPrefix(only, m.name+".")
+// choose returns the measures that have a text in their name. If none has, the text may
+// be the name of a figure.
+func choose(all []measure, only string) ([]measure, error) {
+	var named, giving []measure
+	for _, m := range all {
+		if strings.Contains(m.name, only) {
+			named = append(named, m)
+		}
+		if strings.HasPrefix(only, m.name+".") {
+			giving = append(giving, m)
+		}
+	}
+	if len(named) > 0 {
+		return named, nil
+	}
+	if len(giving) == 0 {
+		return nil, fmt.Errorf("nothing has %q in its name; -list prints the names", only)
+	}
+	return giving, nil
 }
 
 func (m measure) run(ctx context.Context, rep *report, p plan, meter meter) error {

@@ -26,24 +26,25 @@ type postgres struct {
 	river        riverQueue[pgx.Tx]
 }
 
-func newPostgres(ctx context.Context, pl plan) (*postgres, error) {
-	p := &postgres{full: pl.full, server: os.Getenv("LEVQOR_TEST_POSTGRES"), base: fmt.Sprintf("levqor_bench_%d", os.Getpid())}
+// create makes the database, and leaves nothing behind if it fails.
+func (p *postgres) create(ctx context.Context) error {
+	p.server, p.base = os.Getenv("LEVQOR_TEST_POSTGRES"), fmt.Sprintf("levqor_bench_%d", os.Getpid())
 	if p.server == "" {
 		p.server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
 	}
 	u, err := url.Parse(p.server)
 	if err != nil {
-		return nil, errors.New("LEVQOR_TEST_POSTGRES is not a URL")
+		return errors.New("LEVQOR_TEST_POSTGRES is not a URL")
 	}
 	u.Path = "/" + p.base
 	if err := p.admin(ctx, "DROP DATABASE IF EXISTS "+p.base, "CREATE DATABASE "+p.base); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.open(ctx, u.String()); err != nil {
 		p.drop()
-		return nil, err
+		return err
 	}
-	return p, nil
+	return nil
 }
 
 // open connects to the new database and makes everybody's tables.

@@ -22,9 +22,10 @@ type sqlite struct {
 	files int
 }
 
-func newSQLite(p plan) (*sqlite, error) {
-	dir, err := os.MkdirTemp("", "levqor-bench")
-	return &sqlite{plan: p, dir: dir}, err
+// create makes the folder of the files.
+func (s *sqlite) create() (err error) {
+	s.dir, err = os.MkdirTemp("", "levqor-bench")
+	return err
 }
 
 func (s *sqlite) drop() { _ = os.RemoveAll(s.dir) }

@@ -70,8 +70,11 @@ var goals = []goal{
 	{"single job beside another tenant's million, p99 to start", "*.fair.p99", "", bound{most: 1000}},
 	{"the slowest of them", "*.fair.max", "", bound{most: 1000}},
 	{"burn-down with limits, against none", "*.burndown.limits", ".none", bound{leastTimes: 0.85}},
+	{"CPU of it", "*.burndown.limits.cpu", ".none", bound{}},
 	{"burn-down with a limit per key too, against none", "*.burndown.keys", ".none", bound{leastTimes: 0.85}},
+	{"CPU of it", "*.burndown.keys.cpu", ".none", bound{}},
 	{"burn-down with a rate per key too, against none", "*.burndown.rates", ".none", bound{leastTimes: 0.85}},
+	{"CPU of it", "*.burndown.rates.cpu", ".none", bound{}},
 	{"claim while a million jobs are cancelled, p99, against before", "*.cancel.claim.p99", "*.cancel.claim.before.p99", bound{mostTimes: 1.5}},
 	{"bulk cancel", "*.cancel.rate", "", bound{}},
 }
