@@ -36,21 +36,21 @@ type figure struct {
 }
 
 // choose returns the measures that have a text in their name. If none has, the text may
-// be the name of a figure.
+// be the name of a figure that one of them gives.
 func choose(all []measure, only string) ([]measure, error) {
 	var named, giving []measure
 	for _, m := range all {
 		if strings.Contains(m.name, only) {
 			named = append(named, m)
 		}
-		if strings.HasPrefix(only, m.name+".") {
-			giving = append(giving, m)
+		if strings.HasPrefix(only, m.name+".") && (giving == nil || len(m.name) > len(giving[0].name)) {
+			giving = []measure{m}
 		}
 	}
 	if len(named) > 0 {
 		return named, nil
 	}
-	if len(giving) == 0 {
+	if giving == nil {
 		return nil, fmt.Errorf("nothing has %q in its name; -list prints the names", only)
 	}
 	return giving, nil
