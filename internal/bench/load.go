@@ -22,13 +22,13 @@ func side(n, callers int, fn func(i int) error) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// offer calls fn so many times a second for a time. After a call that took long it
-// catches up.
+// offer calls fn so many times a second for a time, and no longer. After a call that took
+// long it catches up.
 func offer(ctx context.Context, perSecond int, d time.Duration, fn func(i int) error) error {
 	begun := time.Now()
 	for i := 0; ; i++ {
 		due := time.Duration(i) * time.Second / time.Duration(perSecond)
-		if due >= d {
+		if due >= d || time.Since(begun) >= d {
 			return nil
 		}
 		if err := pause(ctx, due-time.Since(begun)); err != nil {
