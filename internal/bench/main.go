@@ -62,13 +62,14 @@ func main() {
 	only := flag.String("only", "", "measure only what has this in its name, or gives the figure of this name")
 	list := flag.Bool("list", false, "print the names of what can be measured, and measure nothing")
 	repeat := flag.Int("repeat", 0, "how often to measure what does not take long (default 5, or 3 with -quick)")
-	rows := flag.Int("rows", 10_000_000, "rows of a deep table; what is called a million has no more either")
+	rows := flag.Int("rows", 10_000_000, "rows of a deep table; what is called a million or 100k has no more either")
+	claims := flag.Int("claims", 2000, "claims that are timed of each sort")
 	hold := flag.Duration("hold", 10*time.Minute, "how long a transaction is held open")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
 	p := plan{
-		repeat: 5, jobs: 100_000, singles: 4000, sqliteJobs: 20_000, window: 10 * time.Second, latency: 20 * time.Second,
-		limit: 30*time.Minute + 3**hold, full: true, rows: max(*rows, 1000), hold: *hold, claims: 2000,
+		repeat: 5, jobs: min(100_000, max(*rows, 1000)), singles: 4000, sqliteJobs: 20_000, window: 10 * time.Second, latency: 20 * time.Second,
+		limit: 30*time.Minute + 3**hold, full: true, rows: max(*rows, 1000), hold: *hold, claims: *claims,
 	}
 	if *quick {
 		p = plan{repeat: 3, jobs: 100_000, singles: 2000, sqliteJobs: 10_000, window: 3 * time.Second, latency: 4 * time.Second, limit: 2 * time.Minute}
