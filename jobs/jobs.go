@@ -151,6 +151,9 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 // is completed or discarded, and ErrNotFound.
 func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.registry.events.job(EventCancelled, q.now(), &info)
+	}
 	return q.show("cancel", id, info, err)
 }
 
@@ -159,6 +162,9 @@ func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 // completed, and ErrNotFound.
 func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.registry.events.job(EventRetried, q.now(), &info)
+	}
 	return q.show("retry", id, info, err)
 }
 

@@ -178,15 +178,18 @@ func (r *run) replace(ctx context.Context, l *lane) {
 	r.hire(ctx, l)
 }
 
-// rest waits until d has passed, ctx has ended or jobs have come.
-func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) {
+// rest waits until d has passed, ctx has ended or there was a wake, and reports whether
+// there was one.
+func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-woken:
+		return true
 	case <-t.C:
 	}
+	return false
 }
 
 func (r *run) claim(ctx context.Context, queue string, limit int) ([]Info, error) {

@@ -99,7 +99,7 @@ func New(stores Stores, opts *Options) (*App, error) {
 	a.KeyRing = ring
 	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
-	a.Queues = jobs.NewQueues(stores.Limits)
+	a.Queues = jobs.NewQueues(stores.Limits).ForRegistry(a.Registry)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
 	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Now: a.opts.Now})
 	a.Idempotency = &Idempotency{stores: stores, now: a.now}
