@@ -131,7 +131,7 @@ func TestEventsTellOfRescuedAndReturnedJobs(t *testing.T) {
 				<-ctx.Done()
 				return 0, ctx.Err()
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(5 * time.Minute)
 			return 0, nil
 		}, nil)
 		dead := &flaky{MemStore: b.store}
@@ -148,7 +148,7 @@ func TestEventsTellOfRescuedAndReturnedJobs(t *testing.T) {
 			t.Errorf("the events are\n%s, want\n%s", got, want)
 		}
 		dead.away.Store(false)
-		time.Sleep(2 * time.Hour)
+		time.Sleep(6 * time.Minute)
 		stopDead()
 	})
 }

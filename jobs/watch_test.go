@@ -318,9 +318,9 @@ func TestWatchListIsBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
 		defer cancel()
 		go func() {
-			for ctx.Err() == nil { // a thousand jobs a second
+			for ctx.Err() == nil { // a hundred jobs a second
 				b.enqueue(nil)
-				time.Sleep(time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
 			}
 		}()
 		for range queue.WatchList(ctx, jobs.ListQuery{Limit: 10}) {
