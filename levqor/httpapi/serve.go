@@ -38,7 +38,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opt
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	srv := &http.Server{
-		Handler:           handler,
+		Handler: handler,
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.WithoutCancel(ctx), drainKey{}, ctx.Done())
 		},

@@ -19,8 +19,10 @@ const (
 	// heartbeat keeps proxies from taking a stream for dead, and finds out about
 	// callers that have left without a word.
 	heartbeat = 15 * time.Second
-	// recheck is how long a stream outlives its key.
-	recheck = 30 * time.Second
+	// recheck is how long a stream outlives its key, and recheckTimeout bounds a look
+	// at the key, which holds the stream up.
+	recheck        = 30 * time.Second
+	recheckTimeout = 5 * time.Second
 	// sendTimeout is how long a caller may not read.
 	sendTimeout = 10 * time.Second
 	// reconnectAfter is how soon a caller should come back when a stream was cut off.
@@ -118,7 +120,7 @@ func (s stream) send(ctx context.Context, out eventWriter, found <-chan message)
 // stillAllowed checks the key of a stream again. While the database is away nobody is
 // sent off, and nobody sees anything.
 func (s stream) stillAllowed(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
 	defer cancel()
 	req := streamedRequest(ctx)
 	_, err := s.authenticate(req.WithContext(ctx), req.scope)
