@@ -2,8 +2,8 @@ package client
 
 import "io"
 
-// MaxEvent bounds an event.
-const MaxEvent = maxEvent
+// MaxEvent bounds an event that a test reads.
+const MaxEvent = 1 << 20
 
 // ReadEvent is an event as a test sees it.
 type ReadEvent struct{ Name, Data, ID string }
@@ -23,6 +23,7 @@ func ReadEvents(r io.Reader) (all []ReadEvent, lastID string, retryMS int64, err
 
 func eachEvent(r io.Reader, fn func(ReadEvent)) (lastID string, retryMS int64, err error) {
 	events := newEventReader(r, "", func() {})
+	events.limit = MaxEvent
 	for {
 		ev, err := events.next()
 		if err != nil {

@@ -24,6 +24,7 @@ type event struct {
 // them.
 type eventReader struct {
 	r     *bufio.Reader
+	limit int // the bytes of an event
 	begun bool
 	cr    bool // the last line ended with CR, so an LF belongs to it
 
@@ -35,7 +36,7 @@ type eventReader struct {
 }
 
 func newEventReader(r io.Reader, lastID string, heard func()) *eventReader {
-	return &eventReader{r: bufio.NewReader(r), lastID: lastID, id: lastID, heard: heard}
+	return &eventReader{r: bufio.NewReader(r), limit: maxEvent, lastID: lastID, id: lastID, heard: heard}
 }
 
 // next returns the next event that has data. It returns [io.EOF] at the end, where an
@@ -48,7 +49,7 @@ func (e *eventReader) next() (event, error) {
 			return event{}, err
 		}
 		e.heard()
-		if size += len(line); size > maxEvent {
+		if size += len(line); size > e.limit {
 			return event{}, errEventTooLong
 		}
 		if len(line) > 0 {
@@ -111,7 +112,7 @@ func (e *eventReader) line() ([]byte, error) {
 			}
 			return bytes.ToValidUTF8(line, []byte("\uFFFD")), nil
 		}
-		if len(line) == maxEvent {
+		if len(line) == e.limit {
 			return nil, errEventTooLong
 		}
 		line = append(line, c)

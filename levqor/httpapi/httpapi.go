@@ -112,12 +112,16 @@ func (s *server) recover(w *trackedWriter, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // a panic value that net/http compares as well
 		panic(p)
 	}
-	s.opts.Logger.ErrorContext(r.Context(), "httpapi: panic", slog.String("request_id", requestID(r.Context())),
-		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	s.logPanic(r.Context(), p)
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, errPanic)
+}
+
+func (s *server) logPanic(ctx context.Context, p any) {
+	s.opts.Logger.ErrorContext(ctx, "httpapi: panic", slog.String("request_id", requestID(ctx)),
+		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
 // trackedWriter knows whether an answer has begun.

@@ -77,6 +77,11 @@ func (s stream) serve(w http.ResponseWriter) error {
 // produce hands the messages over until there are no more or ctx ends.
 func (s stream) produce(ctx context.Context, found chan<- message) {
 	defer close(found)
+	defer func() { // this goroutine is not net/http's, which would survive a panic
+		if p := recover(); p != nil {
+			s.logPanic(ctx, p)
+		}
+	}()
 	for m, err := range s.messages {
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, fault.ErrNotFound) {
