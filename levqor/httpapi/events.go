@@ -17,7 +17,9 @@ func (s *server) WatchJob(ctx context.Context, req oas.WatchJobRequestObject) (o
 		return nil, err
 	}
 	queue := s.app.Jobs.ForTenant(caller(ctx).Tenant)
-	return stream{s, ctx, jobMessages(queue.Follow(ctx, info.ID, value(req.Params.LastEventID)))}, nil
+	return stream{s, ctx, func(ctx context.Context) iter.Seq2[message, error] {
+		return jobMessages(queue.Follow(ctx, info.ID, value(req.Params.LastEventID)))
+	}}, nil
 }
 
 // WatchJobs implements the operation.
@@ -27,7 +29,8 @@ func (s *server) WatchJobs(ctx context.Context, req oas.WatchJobsRequestObject) 
 		return nil, err
 	}
 	query := jobs.ListQuery{States: states, Kind: value(req.Params.Kind), Queue: value(req.Params.Queue), Limit: limitOf(req.Params.Limit)}
-	return stream{s, ctx, listMessages(s.app.Jobs.ForTenant(caller(ctx).Tenant).WatchList(ctx, query))}, nil
+	queue := s.app.Jobs.ForTenant(caller(ctx).Tenant)
+	return stream{s, ctx, func(ctx context.Context) iter.Seq2[message, error] { return listMessages(queue.WatchList(ctx, query)) }}, nil
 }
 
 func jobMessages(followed iter.Seq2[jobs.Followed, error]) iter.Seq2[message, error] {

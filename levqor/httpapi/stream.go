@@ -40,7 +40,7 @@ type message struct {
 type stream struct {
 	*server
 	ctx      context.Context //nolint:containedctx // the request's, of which the generated interface hands on the writer alone
-	messages iter.Seq2[message, error]
+	messages func(context.Context) iter.Seq2[message, error]
 }
 
 // VisitWatchJobResponse implements the generated interface.
@@ -82,7 +82,7 @@ func (s stream) produce(ctx context.Context, found chan<- message) {
 			s.logPanic(ctx, p)
 		}
 	}()
-	for m, err := range s.messages {
+	for m, err := range s.messages(ctx) {
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, fault.ErrNotFound) {
 				s.opts.Logger.ErrorContext(ctx, "httpapi: stream failed", slog.String("request_id", requestID(ctx)),
