@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	// maxSilence is how long a stream may say nothing before it is taken for dead: three
-	// of the service's heartbeats.
+	// A stream that says nothing for three of the service's heartbeats is taken for dead.
 	maxSilence = 45 * time.Second
-	// reconnectWait is how soon to reconnect to a service that does not say.
+	// Reconnecting waits for so long unless the service says otherwise.
 	reconnectWait = time.Second
 )
 
@@ -101,7 +100,7 @@ func (w *jobWatch) connect(ctx context.Context) (heard bool, err error) {
 			w.retry = min(events.retry, maxWait)
 		}
 		if err != nil {
-			return heard, nil //nolint:nilerr // a stream that breaks is made again
+			return heard, nil // a stream that breaks is made again
 		}
 		w.lastID = events.lastID
 		heard = true

@@ -63,32 +63,31 @@ func TestWatchJobConnectsAgainWhereItWasCutOff(t *testing.T) {
 
 func TestWatchJobEndsWithWhatDoesNotPass(t *testing.T) {
 	var asked []string
+	type answer = func(http.ResponseWriter, *http.Request)
 	for name, tt := range map[string]struct {
-		answers []func(http.ResponseWriter, *http.Request)
-		want    error
+		answers []answer
 		states  int
+		ok      bool  // it ends without an error
+		want    error // nil for one of no kind
 	}{
-		"no such job":                 {[]func(http.ResponseWriter, *http.Request){problem(404, "not_found")}, client.ErrNotFound, 0},
-		"a service that is away":      {[]func(http.ResponseWriter, *http.Request){problem(503, "unavailable")}, client.ErrUnavailable, 0},
-		"a key that ends":             {[]func(http.ResponseWriter, *http.Request){streamOf(&asked, jobEvent("job", "ready")), problem(401, "invalid_api_key")}, client.ErrUnauthenticated, 1},
-		"something between us and it": {[]func(http.ResponseWriter, *http.Request){func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) }}, client.ErrUnavailable, 0},
-		"an answer that is no stream": {[]func(http.ResponseWriter, *http.Request){job(client.JobStateReady)}, nil, 0},
-		"an event that is not JSON":   {[]func(http.ResponseWriter, *http.Request){streamOf(&asked, "event: job\ndata: {\n\n")}, nil, 0},
-		"a job that is over already":  {[]func(http.ResponseWriter, *http.Request){streamOf(&asked, jobEvent("end", "cancelled"))}, errNone, 1},
-		"an unknown event in between": {[]func(http.ResponseWriter, *http.Request){streamOf(&asked, "event: new\ndata: x\n\n"+jobEvent("end", "cancelled"))}, errNone, 1},
+		"no such job":                 {answers: []answer{problem(404, "not_found")}, want: client.ErrNotFound},
+		"a service that is away":      {answers: []answer{problem(503, "unavailable")}, want: client.ErrUnavailable},
+		"a key that ends":             {answers: []answer{streamOf(&asked, jobEvent("job", "ready")), problem(401, "invalid_api_key")}, states: 1, want: client.ErrUnauthenticated},
+		"something between us and it": {answers: []answer{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) }}, want: client.ErrUnavailable},
+		"an answer that is no stream": {answers: []answer{job(client.JobStateReady)}},
+		"an event that is not JSON":   {answers: []answer{streamOf(&asked, "event: job\ndata: {\n\n")}},
+		"a job that is over already":  {answers: []answer{streamOf(&asked, jobEvent("end", "cancelled"))}, states: 1, ok: true},
+		"an unknown event in between": {answers: []answer{streamOf(&asked, "event: new\ndata: x\n\n"+jobEvent("end", "cancelled"))}, states: 1, ok: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := answers(t, tt.answers...)
 			got, err := watched(t.Context(), c)
-			if tt.want == errNone && err != nil || tt.want != errNone && (err == nil || !errors.Is(err, tt.want) && tt.want != nil) || len(got) != tt.states {
+			if (err == nil) != tt.ok || tt.want != nil && !errors.Is(err, tt.want) || len(got) != tt.states {
 				t.Errorf("WatchJob gave %v, %v; want %d states and %v", got, err, tt.states, tt.want)
 			}
 		})
 	}
 }
-
-// errNone stands for no error in tables.
-var errNone = errors.New("no error")
 
 func TestWatchJobEndsWithItsContextAndItsCaller(t *testing.T) {
 	var asked []string

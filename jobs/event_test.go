@@ -43,8 +43,10 @@ func TestEventsTellTheLifeOfAJob(t *testing.T) {
 		{"that completes", func(ctx context.Context, _ *bench, job *jobs.Job[add]) error {
 			return job.Report(ctx, jobs.Progress{Fraction: 0.5})
 		}, "job.enqueued ready 0, job.started running 1, job.progressed running 1, job.completed completed 1"},
-		{"that fails until the end", func(context.Context, *bench, *jobs.Job[add]) error { return boom },
-			"job.enqueued ready 0, job.started running 1, job.retrying retryable 1, job.started running 2, job.discarded discarded 2"},
+		{
+			"that fails until the end", func(context.Context, *bench, *jobs.Job[add]) error { return boom },
+			"job.enqueued ready 0, job.started running 1, job.retrying retryable 1, job.started running 2, job.discarded discarded 2",
+		},
 		{"that snoozes once", func(_ context.Context, _ *bench, job *jobs.Job[add]) error {
 			if job.Epoch == 1 {
 				return jobs.Snooze(time.Second)

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// heartbeat keeps proxies from taking a stream for dead, and finds out about
+	// A heartbeat keeps proxies from taking a stream for dead, and finds out about
 	// callers that have left without a word.
 	heartbeat = 15 * time.Second
-	// recheck is how long a stream outlives its key, and recheckTimeout bounds a look
-	// at the key, which holds the stream up.
+	// A stream outlives its key by recheck at most. A look at the key holds the stream
+	// up, so it is bounded.
 	recheck        = 30 * time.Second
 	recheckTimeout = 5 * time.Second
-	// sendTimeout is how long a caller may not read.
+	// A caller that reads nothing for so long is left.
 	sendTimeout = 10 * time.Second
-	// reconnectAfter is how soon a caller should come back when a stream was cut off.
+	// Callers whose stream was cut off should come back after that.
 	reconnectAfter = 2 * time.Second
 )
 
