@@ -46,6 +46,12 @@
 // [Unique] keeps a job from repeating another. [Queue.ChangeMany] cancels, retries and
 // moves many. Each holds for all processes on one database.
 //
+// # Seeing it
+//
+// [Queue.Watch] and [Queue.WatchList] yield jobs as they change, whichever process
+// changes them. [Registry.Subscribe] gives the typed [Event] of all that this process
+// does, such as for webhooks and metrics.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
