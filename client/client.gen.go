@@ -790,6 +790,27 @@ type CreateJobParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// WatchJobsParams defines parameters for WatchJobs.
+type WatchJobsParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// State Only jobs in one of these states.
+	State []JobState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Kind Only jobs of this kind.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Queue Only jobs in this queue.
+	Queue *string `form:"queue,omitempty" json:"queue,omitempty"`
+}
+
+// WatchJobParams defines parameters for WatchJob.
+type WatchJobParams struct {
+	// LastEventID Only lines of the log with a higher number.
+	LastEventID *int `json:"Last-Event-ID,omitempty"`
+}
+
 // GetJobLogParams defines parameters for GetJobLog.
 type GetJobLogParams struct {
 	// Limit How many to return.
@@ -975,6 +996,18 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
 	ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// WatchJobs Watch a list of jobs
+	//
+	// The newest jobs that match, and then each one that changes, comes or goes.
+	// An event `job` has a `Job` as its data: one that has come or changed. An event
+	// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+	// out by newer ones. Jobs that are found together come oldest first; the list is
+	// in the order of their IDs, the highest first. It begins anew with each
+	// connection.
+	//
+	// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+	WatchJobs(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetJob Get a job
 	//
 	// Corresponds with GET /api/v1/jobs/{id} (the `GetJob` operationId).
@@ -988,6 +1021,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchJob Watch a job
+	//
+	// The job as it is, and then each change of its state, attempt or progress and each
+	// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+	// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+	// with the `Job` in its final state: close the connection then.
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+	WatchJob(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJobLog Get the log of a job
 	//
@@ -1267,6 +1310,28 @@ func (c *Client) ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody,
 	return c.Client.Do(req)
 }
 
+// WatchJobs Watch a list of jobs
+//
+// The newest jobs that match, and then each one that changes, comes or goes.
+// An event `job` has a `Job` as its data: one that has come or changed. An event
+// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+// out by newer ones. Jobs that are found together come oldest first; the list is
+// in the order of their IDs, the highest first. It begins anew with each
+// connection.
+//
+// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+func (c *Client) WatchJobs(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchJobsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetJob Get a job
 //
 // Corresponds with GET /api/v1/jobs/{id} (the `GetJob` operationId).
@@ -1291,6 +1356,26 @@ func (c *Client) GetJob(ctx context.Context, id JobID, reqEditors ...RequestEdit
 // Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 func (c *Client) CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelJobRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchJob Watch a job
+//
+// The job as it is, and then each change of its state, attempt or progress and each
+// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+// with the `Job` in its final state: close the connection then.
+//
+// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+func (c *Client) WatchJob(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchJobRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1884,6 +1969,96 @@ func NewChangeJobsRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewWatchJobsRequest constructs an http.Request for the WatchJobs method
+func NewWatchJobsRequest(server string, params *WatchJobsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Queue != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "queue", *params.Queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetJobRequest constructs an http.Request for the GetJob method
 func NewGetJobRequest(server string, id JobID) (*http.Request, error) {
 	var err error
@@ -1947,6 +2122,55 @@ func NewCancelJobRequest(server string, id JobID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWatchJobRequest constructs an http.Request for the WatchJob method
+func NewWatchJobRequest(server string, id JobID, params *WatchJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -2826,6 +3050,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
 	ChangeJobsWithResponse(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error)
 
+	// WatchJobsWithResponse Watch a list of jobs
+	//
+	// The newest jobs that match, and then each one that changes, comes or goes.
+	// An event `job` has a `Job` as its data: one that has come or changed. An event
+	// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+	// out by newer ones. Jobs that are found together come oldest first; the list is
+	// in the order of their IDs, the highest first. It begins anew with each
+	// connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+	WatchJobsWithResponse(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*WatchJobsResponse, error)
+
 	// GetJobWithResponse Get a job
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2843,6 +3081,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJobWithResponse(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
+
+	// WatchJobWithResponse Watch a job
+	//
+	// The job as it is, and then each change of its state, attempt or progress and each
+	// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+	// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+	// with the `Job` in its final state: close the connection then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+	WatchJobWithResponse(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*WatchJobResponse, error)
 
 	// GetJobLogWithResponse Get the log of a job
 	//
@@ -3273,6 +3523,54 @@ func (r ChangeJobsResponse) ContentType() string {
 	return ""
 }
 
+// WatchJobsResponseDefaultHeaders the declared response headers of an HTTP default response for WatchJobs
+type WatchJobsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type WatchJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WatchJobsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchJobsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetJobResponseDefaultHeaders the declared response headers of an HTTP default response for GetJob
 type GetJobResponseDefaultHeaders struct {
 	RequestID string
@@ -3377,6 +3675,54 @@ func (r CancelJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WatchJobResponseDefaultHeaders the declared response headers of an HTTP default response for WatchJob
+type WatchJobResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type WatchJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WatchJobResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4528,6 +4874,26 @@ func (c *ClientWithResponses) ChangeJobsWithResponse(ctx context.Context, body C
 	return ParseChangeJobsResponse(rsp)
 }
 
+// WatchJobsWithResponse Watch a list of jobs
+//
+// The newest jobs that match, and then each one that changes, comes or goes.
+// An event `job` has a `Job` as its data: one that has come or changed. An event
+// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+// out by newer ones. Jobs that are found together come oldest first; the list is
+// in the order of their IDs, the highest first. It begins anew with each
+// connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+func (c *ClientWithResponses) WatchJobsWithResponse(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*WatchJobsResponse, error) {
+	rsp, err := c.WatchJobs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchJobsResponse(rsp)
+}
+
 // GetJobWithResponse Get a job
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4556,6 +4922,24 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, id JobI
 		return nil, err
 	}
 	return ParseCancelJobResponse(rsp)
+}
+
+// WatchJobWithResponse Watch a job
+//
+// The job as it is, and then each change of its state, attempt or progress and each
+// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+// with the `Job` in its final state: close the connection then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+func (c *ClientWithResponses) WatchJobWithResponse(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*WatchJobResponse, error) {
+	rsp, err := c.WatchJob(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchJobResponse(rsp)
 }
 
 // GetJobLogWithResponse Get the log of a job
@@ -5094,6 +5478,45 @@ func ParseChangeJobsResponse(rsp *http.Response) (*ChangeJobsResponse, error) {
 	return response, nil
 }
 
+// ParseWatchJobsResponse parses an HTTP response from a WatchJobsWithResponse call
+func ParseWatchJobsResponse(rsp *http.Response) (*WatchJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WatchJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetJobResponse parses an HTTP response from a GetJobWithResponse call
 func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5173,6 +5596,45 @@ func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
 	switch {
 	case true:
 		var headers CancelJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWatchJobResponse parses an HTTP response from a WatchJobWithResponse call
+func ParseWatchJobResponse(rsp *http.Response) (*WatchJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WatchJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

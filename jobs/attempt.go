@@ -21,6 +21,11 @@ var (
 // with is for the operator's log.
 var errPanic = errors.New("the handler panicked")
 
+// errUncommitted is the failure of an attempt that completed its job in a transaction.
+// If that was committed, the store answers that the lease is lost, as it should; else
+// the handler was wrong to report success.
+var errUncommitted = errors.New("the job was completed in a transaction that was not committed")
+
 // attempt is one run of a handler.
 type attempt struct {
 	info Info
@@ -65,6 +70,7 @@ func (r *run) execute(a *attempt) (inTime bool) {
 		timer := time.AfterFunc(a.info.Timeout, func() { r.interrupt(a, errTimeout) })
 		defer timer.Stop()
 	}
+	r.registry.events.job(EventStarted, r.now(), &a.info)
 	var result []byte
 	err := errors.New("the handler ended its goroutine")
 	defer func() {
@@ -131,9 +137,7 @@ func (r *run) outcome(a *attempt, result []byte, err, why error) Outcome {
 		return Outcome{Lease: a.lease(), State: Ready}
 	}
 	if err == nil && a.settled.Load() {
-		// If the transaction was committed, the store answers that the lease is
-		// lost, as it should; else the handler was wrong to report success.
-		err = errors.New("the job was completed in a transaction that was not committed")
+		err = errUncommitted
 	}
 	if err != nil {
 		return r.failure(a, err)

@@ -115,6 +115,7 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (BulkResult, 
 		if err != nil {
 			return result, fmt.Errorf("jobs: change many: %w", err)
 		}
+		q.registry.events.many(EventJobsChanged, q.now(), q.tenant, batch.Changed)
 		result.Changed += batch.Changed
 		result.Done = batch.Done
 		if batch.Last != 0 {

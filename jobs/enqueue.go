@@ -196,10 +196,12 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
 }
 
-// wake tells the workers of this process about the jobs that are ready. If the
+// wake tells whoever of this process listens about the jobs that are stored, and its
+// workers about those that are ready. If the
 // store is bound to a transaction, they look too early and find the jobs at their
 // next look.
 func (q *Queue) wake(batch []Insertion) {
+	q.registry.events.stored(batch, q.now())
 	last := ""
 	for i := range batch {
 		if in := &batch[i]; in.State == Ready && in.Queue != last {

@@ -36,6 +36,9 @@ func (j *Job[A]) Report(ctx context.Context, p Progress) error {
 	if err := j.worker.store.SaveProgress(ctx, j.lease(), p); err != nil {
 		return fmt.Errorf("jobs: report %s: %w", j.ID, err)
 	}
+	after := j.Info
+	after.Progress = p
+	j.worker.registry.events.job(EventProgressed, j.worker.now(), &after)
 	return nil
 }
 

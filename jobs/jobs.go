@@ -51,6 +51,12 @@
 // Jobs that are over stay for [WorkerOptions.Retention] and can be looked at and, unless
 // they completed, retried; then a worker forgets them.
 //
+// # Seeing it
+//
+// [Queue.Watch] and [Queue.WatchList] yield jobs as they change, whichever process
+// changes them. [Registry.Subscribe] gives the typed [Event] of all that this process
+// does, such as for webhooks and metrics.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
@@ -156,6 +162,9 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 // is completed or discarded, and ErrNotFound.
 func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.registry.events.job(EventCancelled, q.now(), &info)
+	}
 	return q.show("cancel", id, info, err)
 }
 
@@ -164,6 +173,9 @@ func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 // completed, and ErrNotFound.
 func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.registry.events.job(EventRetried, q.now(), &info)
+	}
 	return q.show("retry", id, info, err)
 }
 

@@ -156,6 +156,7 @@ func (r *run) rescue(ctx context.Context) {
 	defer cancel()
 	n, err := r.store.Rescue(call, r.now())
 	r.report(ctx, "rescue", err)
+	r.registry.events.many(EventJobsRescued, r.now(), "", n)
 	if n > 0 {
 		r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
 	}

@@ -103,13 +103,14 @@ type RegistryOptions struct {
 
 // Registry knows the kinds of jobs that a program can run. A queue and a worker
 // that share one also share wake-ups: what the queue stores, the worker takes at
-// once. It is safe for concurrent use.
+// once; and what both do is told to whoever subscribes or watches. It is safe for concurrent use.
 type Registry struct {
 	opts RegistryOptions
 
-	mu    sync.RWMutex
-	kinds map[string]Kind
-	wakes wakes
+	mu     sync.RWMutex
+	kinds  map[string]Kind
+	wakes  wakes[string] // by queue
+	events events
 }
 
 // NewRegistry returns an empty registry. Options may be nil.

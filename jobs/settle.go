@@ -117,6 +117,7 @@ func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
 		if a := r.attempt(batch[i].Lease); a != nil {
 			r.drop(a)
 			own = a.settled.Load()
+			r.tell(a, &batch[i], err)
 			if a.lane.guarded.Load() {
 				ended[a.lane.queue] = true
 			}

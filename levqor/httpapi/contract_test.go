@@ -44,18 +44,20 @@ func loadContract(tb testing.TB) *contract {
 			raw, err := io.ReadAll(body)
 			return string(raw), err
 		})
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.RegisteredBodyDecoder("application/openapi+yaml"))
 	return &contract{doc: doc, driven: map[string]bool{}}
 }
 
-// find returns the operation of a request.
-func (c *contract) find(r *http.Request) *routers.Route {
+// find returns the operation of a request. A path with a parameter gives way to one
+// without.
+func (c *contract) find(r *http.Request) (found *routers.Route) {
 	for path, item := range c.doc.Paths.Map() {
 		op := item.GetOperation(r.Method)
-		if op != nil && matches(path, r.URL.Path) {
-			return &routers.Route{Spec: c.doc, Path: path, PathItem: item, Method: r.Method, Operation: op}
+		if op != nil && matches(path, r.URL.Path) && (found == nil || path == r.URL.Path) {
+			found = &routers.Route{Spec: c.doc, Path: path, PathItem: item, Method: r.Method, Operation: op}
 		}
 	}
-	return nil
+	return found
 }
 
 func matches(template, path string) bool {
@@ -148,6 +150,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 			t.Errorf("the job is %+v, %v; want %s", job, err, want)
 		}
 	}
+	streamed(t, s, c, spec)
 	work(t, s, job.ID)
 	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` || !maps.Equal(job.Metadata, labels) {
 		t.Errorf("WaitJob = %+v, %v", job, err)
@@ -199,6 +202,35 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 				t.Errorf("%s %s was not called", method, path)
 			}
 		}
+	}
+}
+
+// streamed calls the operations that answer with streams.
+func streamed(t *testing.T, s *service, c *client.Service, spec *contract) {
+	t.Helper()
+	over, err := c.CreateJob(t.Context(), client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}]}`)}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CancelJob(t.Context(), over.ID); err != nil {
+		t.Fatal(err)
+	}
+	for job, err := range c.WatchJob(t.Context(), over.ID) {
+		if err != nil || job.State != client.JobStateCancelled {
+			t.Errorf("WatchJob gave %+v, %v", job, err)
+		}
+	}
+	for _, err := range c.WatchJob(t.Context(), "job_nope") {
+		if !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("WatchJob = %v, want ErrNotFound", err)
+		}
+	}
+	list := s.stream("/api/v1/jobs/events?limit=5&state=cancelled&kind=mail", s.key("acme", "jobs:read"))
+	list.wait(t, over.ID)
+	resp := list.end()
+	raw, _ := io.ReadAll(resp.Body)
+	if err := spec.check(list.request, resp, raw); err != nil {
+		t.Errorf("the stream is %d %s: %v", resp.StatusCode, raw, err)
 	}
 }
 
@@ -344,6 +376,10 @@ func FuzzHTTP(f *testing.F) {
 		{"POST", "/api/v1/jobs/job_00000000001/cancel", "", ""},
 		{"POST", "/api/v1/jobs/%00/retry", "", "x"},
 		{"GET", "/api/v1/jobs/job_zzzzzzzzzzz", "", ""},
+		{"GET", "/api/v1/jobs/events?limit=2&state=ready&kind=mail", "", ""},
+		{"GET", "/api/v1/jobs/job_zzzzzzzzzzz/events", "Last-Event-ID: 7", ""},
+		{"GET", "/api/v1/jobs/events/events", "Last-Event-ID: -1", ""},
+		{"HEAD", "/api/v1/jobs/events", "", ""},
 		{"PATCH", "/api/v1/jobs", "", ""},
 		{"OPTIONS", "*", "", ""},
 		{"HEAD", "/healthz", "", ""},
@@ -354,8 +390,10 @@ func FuzzHTTP(f *testing.F) {
 		f.Add(seed.method, seed.target, seed.header, seed.body)
 	}
 	f.Fuzz(func(t *testing.T, method, target, header, body string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // for streams
+		defer cancel()
 		raw := method + " " + target + " HTTP/1.1\r\nHost: levqor.test\r\n"
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://levqor.test", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, method, "http://levqor.test", strings.NewReader(body))
 		if err != nil || strings.ContainsAny(raw[:len(method)+1+len(target)], "\r\n") {
 			return // net/http refuses the request line
 		}
@@ -371,7 +409,7 @@ func FuzzHTTP(f *testing.F) {
 		rec := httptest.NewRecorder()
 		s.handler.ServeHTTP(rec, r)
 		resp := rec.Result()
-		if resp.StatusCode >= 500 {
+		if resp.StatusCode >= 500 && ctx.Err() == nil {
 			t.Fatalf("%s %q %q %q gave %d %s\n%s", method, target, header, body, resp.StatusCode, rec.Body, s.log)
 		}
 		if r.Method == http.MethodHead {

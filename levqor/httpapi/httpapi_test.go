@@ -217,6 +217,10 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"an encoded key in the query", request{method: "GET", path: "/api/v1/jobs?kind=%6Cvq_live_x", token: token}, 400, "api_key_in_query", ""},
 		{"no key", request{method: "GET", path: "/api/v1/jobs"}, 401, "invalid_api_key", ""},
 		{"a key of nobody", request{method: "GET", path: "/api/v1/jobs", token: "lvq_live_x"}, 401, "invalid_api_key", ""},
+		{"a stream of an unknown job", request{method: "GET", path: "/api/v1/jobs/job_nope/events", token: token}, 404, "not_found", ""},
+		{"a stream that goes on nowhere", request{method: "GET", path: "/api/v1/jobs/events?cursor=a", token: token}, 400, "validation_failed", "cursor unknown_parameter"},
+		{"a stream of too many jobs", request{method: "GET", path: "/api/v1/jobs/events?limit=101", token: token}, 400, "validation_failed", "limit too_large"},
+		{"a stream without a key", request{method: "GET", path: "/api/v1/jobs/events"}, 401, "invalid_api_key", ""},
 		{"an unknown job", request{method: "GET", path: "/api/v1/jobs/job_nope", token: token}, 404, "not_found", ""},
 		{"an unknown route", request{method: "GET", path: "/api/v1/nothing", token: token}, 404, "not_found", ""},
 		{"a path that is not clean", request{method: "GET", path: "/api/v1//jobs", token: token}, 404, "not_found", ""},
@@ -332,6 +336,7 @@ func TestTenantsAreApart(t *testing.T) {
 		{method: "GET", path: "/api/v1/schedules/s/fires"},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID + "/log"},
+		{method: "GET", path: "/api/v1/jobs/" + job.ID + "/events"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry"},
 	} {
@@ -361,6 +366,8 @@ func TestScopesHold(t *testing.T) {
 	}{
 		{request{method: "GET", path: "/api/v1/jobs", token: writer}, "jobs:read"},
 		{request{method: "GET", path: "/api/v1/jobs/" + job.ID, token: writer}, "jobs:read"},
+		{request{method: "GET", path: "/api/v1/jobs/events", token: writer}, "jobs:read"},
+		{request{method: "GET", path: "/api/v1/jobs/" + job.ID + "/events", token: writer}, "jobs:read"},
 		{request{"POST", "/api/v1/jobs", reader, "k", "application/json", mail}, "jobs:write"},
 		{request{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel", token: reader}, "jobs:write"},
 		{request{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry", token: reader}, "jobs:write"},

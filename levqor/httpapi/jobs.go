@@ -84,7 +84,7 @@ func (s *server) GetJobLog(ctx context.Context, req oas.GetJobLogRequestObject) 
 	lines, err := s.app.Jobs.ForTenant(caller(ctx).Tenant).Log(ctx, id, value(req.Params.After), limitOf(req.Params.Limit))
 	log := oas.GetJobLog200JSONResponse{Data: []client.LogLine{}}
 	for _, l := range lines {
-		log.Data = append(log.Data, client.LogLine{Line: l.Line, Attempt: l.Attempt, At: l.At, Text: l.Text})
+		log.Data = append(log.Data, wireLine(l))
 	}
 	return log, err
 }
