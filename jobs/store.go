@@ -99,7 +99,9 @@ type WorkerStore interface {
 	// Claim takes up to Limit ready jobs of one queue and of the given kinds. The
 	// tenants with such jobs share the places and take turns where there are more
 	// of them than places; of a tenant's jobs, those go first whose
-	// [Info.Turn] comes first, then by ID. The answer is in that order too. Each
+	// [Info.Turn] comes first, then by ID. The answer is in that order too. Where looking
+	// at all would hold everyone up, a store may overlook for up to 5 s what became
+	// ready after jobs of a later turn were claimed, if now is zero. Each
 	// job becomes Running under the node,
 	// with Attempt and Epoch one higher and StartedAt set. No job goes to two
 	// callers. A node whose lease has run out gets none.

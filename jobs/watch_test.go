@@ -96,7 +96,8 @@ func TestWatchYieldsEachChangeOfAJob(t *testing.T) {
 					stop()
 				}()
 				got, err := seen(b.Context(), queue, id)
-				if err != nil || fmt.Sprint(got) != slowStates {
+				// A look may fall between the job's time and the claim.
+				if states := strings.ReplaceAll(fmt.Sprint(got), "ready 1 ", ""); err != nil || states != slowStates {
 					t.Errorf("Watch gave %v, %v; want %s", got, err, slowStates)
 				}
 				time.Sleep(2 * time.Minute)

@@ -65,6 +65,7 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
+	trails trails
 	pass   pass
 }
 

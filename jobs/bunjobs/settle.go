@@ -69,7 +69,7 @@ func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.
 			{Name: "epoch", Int: func(i int) (int64, bool) { return outcomes[i].Lease.Epoch, true }},
 			{Name: "result", Text: func(i int) (string, bool) { return readOnly(outcomes[i].Result), outcomes[i].Result != nil }},
 		}},
-		Where:   "j.epoch = v.epoch AND j.state = 3",
+		Where:   "j.state = 3",
 		Columns: kept + ", state, result, finished_at",
 		Select:  bun.SafeQuery(keptOfJ+", ?, v.result, ?", int(jobs.Completed), bundb.Now(tx, now)),
 	}.Run(ctx, tx)
@@ -78,19 +78,15 @@ func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.
 	}
 	// Two outcomes may name one job under two epochs, one of which is current.
 	current := map[jobs.Lease]bool{}
-	if len(settled) > 0 {
-		var found []heldRow
-		err = tx.NewRaw("SELECT id, epoch FROM ? WHERE id IN (?)", done, bun.List(settled)).Scan(ctx, &found)
-		for _, r := range found {
-			current[jobs.Lease{ID: jobs.ID(r.ID), Epoch: r.Epoch}] = true
-		}
+	for _, s := range settled {
+		current[jobs.Lease{ID: jobs.ID(s[0]), Epoch: s[1]}] = true
 	}
 	for _, out := range outcomes {
 		if !current[out.Lease] {
 			*lost = append(*lost, out.Lease)
 		}
 	}
-	return err
+	return nil
 }
 
 // settle ends the attempts of jobs that run on or failed.
