@@ -146,11 +146,15 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 }
 
 // Cancel ends a job, whether it waits or runs. The context of a running handler
-// ends within [WorkerOptions.Heartbeat], and what it returns is not stored. A
+// ends at once in this process and, with [Signals], in others, and within
+// [WorkerOptions.Heartbeat] anyway; what it returns is not stored. A
 // cancelled job is returned as it is. Cancel returns ErrConflict for a job that
 // is completed or discarded, and ErrNotFound.
 func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
+	if err == nil && info.Attempt > 0 { // else it never ran
+		q.wakeCancelled(id.String())
+	}
 	return q.show("cancel", id, info, err)
 }
 
@@ -159,6 +163,9 @@ func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 // completed, and ErrNotFound.
 func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.told(func() { q.registry.Wake(info.Queue) })
+	}
 	return q.show("retry", id, info, err)
 }
 

@@ -22,6 +22,7 @@ type run struct {
 	outcomes  chan Outcome
 	complete  chan struct{} // closed when no further outcome will come
 	abandoned chan struct{} // closed when outcomes are not wanted any more
+	early     chan struct{} // holds one element when a heartbeat is wanted before its time
 	lanes     []*lane
 
 	mu   sync.Mutex
@@ -35,6 +36,7 @@ func newRun(w *Worker) *run {
 		outcomes:  make(chan Outcome, settleBatch),
 		complete:  make(chan struct{}),
 		abandoned: make(chan struct{}),
+		early:     make(chan struct{}, 1),
 		held:      map[ID]*attempt{},
 	}
 	for name, places := range w.opts.Queues {
@@ -93,10 +95,26 @@ func (r *run) keep(ctx context.Context) {
 			r.rescue(ctx)
 		}
 		r.watchLimits(ctx)
+		if !r.beatUntil(ctx, tick.C) {
+			return
+		}
+	}
+}
+
+// beatUntil sends the heartbeats that are wanted before their time. It reports whether
+// the tick has come; else ctx has ended.
+func (r *run) beatUntil(ctx context.Context, tick <-chan time.Time) bool {
+	for {
 		select {
 		case <-ctx.Done():
-			return
-		case <-tick.C:
+			return false
+		case <-tick:
+			return true
+		case <-r.early:
+			if !sleep(ctx, signalPause) { // more may be wanted, and each names all that is held
+				return false
+			}
+			r.report(ctx, "heartbeat", r.beat(ctx))
 		}
 	}
 }
@@ -158,6 +176,7 @@ func (r *run) rescue(ctx context.Context) {
 	r.report(ctx, "rescue", err)
 	if n > 0 {
 		r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
+		r.registry.wakes.wakeAll()
 	}
 }
 
@@ -173,6 +192,9 @@ func (r *run) promote(ctx context.Context) {
 		r.report(ctx, "promote", err)
 		if failures++; err == nil {
 			failures = 0
+		}
+		if n > 0 {
+			r.registry.wakes.wakeAll()
 		}
 		if n == promoteBatch {
 			continue
