@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +18,11 @@ import (
 	"github.com/levqor/sdk/jobs/jobstest"
 )
 
-// bus carries signals between the registries of a test. Every field but fail may be
-// read when nothing moves.
+// bus carries signals between the registries of a test.
 type bus struct {
 	mu    sync.Mutex
 	ears  map[*func(text string)]struct{}
 	sends [][]string
-	times int           // of listening
 	fail  error         // of Send and Listen
 	cut   chan struct{} // closed to end all listening
 }
@@ -51,7 +51,6 @@ func (b *bus) Listen(ctx context.Context, listening func(), heard func(text stri
 		defer b.mu.Unlock()
 		return errors.Join(ctx.Err(), b.fail)
 	}
-	b.times++
 	listening()
 	b.ears[&heard] = struct{}{}
 	b.mu.Unlock()
@@ -66,6 +65,12 @@ func (b *bus) Listen(ctx context.Context, listening func(), heard func(text stri
 	case <-cut:
 		return errors.New("the line was cut")
 	}
+}
+
+func (b *bus) sent() [][]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.sends)
 }
 
 // hang ends all listening, and lets nobody begin or send until err is nil.
@@ -225,18 +230,18 @@ func TestAFloodOfJobsIsFewSignalsAndTheLastIsNotLost(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		before := len(signals.sends)
+		before := len(signals.sent())
 		time.Sleep(100 * time.Millisecond)
-		if most := int(time.Since(begun)/(15*time.Millisecond)) + 1; len(signals.sends) > most || before < 10 {
-			t.Errorf("%d jobs within %s were %d signals", n, time.Since(begun), len(signals.sends))
+		if most := int(time.Since(begun)/(15*time.Millisecond)) + 1; len(signals.sent()) > most || before < 10 {
+			t.Errorf("%d jobs within %s were %d signals", n, time.Since(begun), len(signals.sent()))
 		}
-		sent := len(signals.sends)
+		sent := len(signals.sent())
 		other.enqueue(nil)
 		synctest.Wait()
 		other.enqueue(nil)
 		time.Sleep(100 * time.Millisecond)
-		if len(signals.sends) != sent+2 {
-			t.Errorf("two jobs one after the other were %d signals, want 2", len(signals.sends)-sent)
+		if len(signals.sent()) != sent+2 {
+			t.Errorf("two jobs one after the other were %d signals, want 2", len(signals.sent())-sent)
 		}
 	})
 }
@@ -305,20 +310,20 @@ func TestWhatIsHeardIsNotTrusted(t *testing.T) {
 // A worker that has acted on its own job need not look again for its signal.
 func TestAProcessIgnoresItsOwnSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		claims := 0
-		store := &hooked{MemStore: jobs.NewMemStore(), claims: func([]jobs.Info) error { claims++; return nil }}
+		var claims atomic.Int32
+		store := &hooked{MemStore: jobs.NewMemStore(), claims: func([]jobs.Info) error { claims.Add(1); return nil }}
 		signals := newBus()
 		registry := jobs.NewRegistry(&jobs.RegistryOptions{Signals: signals})
 		handle(t, registry, func(context.Context, *jobs.Job[add]) (int, error) { return 1, nil }, nil)
 		defer work(t, store, registry, &jobs.WorkerOptions{Poll: time.Hour, Lease: 40 * time.Hour})()
 		time.Sleep(time.Second)
-		before := claims
+		before := claims.Load()
 		if _, err := jobs.New(store, registry, nil).Enqueue(t.Context(), add{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if len(signals.sends) != 1 || claims != before+1 {
-			t.Errorf("%d signals and %d claims for one job, want one of each", len(signals.sends), claims-before)
+		if len(signals.sent()) != 1 || claims.Load() != before+1 {
+			t.Errorf("%d signals and %d claims for one job, want one of each", len(signals.sent()), claims.Load()-before)
 		}
 	})
 }
@@ -343,22 +348,22 @@ func TestAQueueOnATransactionWakesAfterTheCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if len(signals.sends) > 0 {
-			t.Errorf("%q was sent before the commit", signals.sends)
+		if len(signals.sent()) > 0 {
+			t.Errorf("%q was sent before the commit", signals.sent())
 		}
 		for _, fn := range tx.after {
 			fn()
 		}
 		time.Sleep(time.Second)
-		if len(signals.sends) != 1 || len(signals.sends[0]) != 1 {
-			t.Errorf("%q was sent after the commit, want one text", signals.sends)
+		if len(signals.sent()) != 1 || len(signals.sent()[0]) != 1 {
+			t.Errorf("%q was sent after the commit, want one text", signals.sent())
 		}
 		other.registry.Wake()
 		time.Sleep(time.Second)
 		other.registry.Wake("default", "side")
 		time.Sleep(time.Second)
-		if len(signals.sends) != 3 || len(signals.sends[2]) != 2 {
-			t.Errorf("%q was sent after Wake", signals.sends)
+		if len(signals.sent()) != 3 || len(signals.sent()[2]) != 2 {
+			t.Errorf("%q was sent after Wake", signals.sent())
 		}
 	})
 }
@@ -372,10 +377,10 @@ func TestWhatIsHandedBackIsToldToOthers(t *testing.T) {
 		synctest.Wait()
 		id := other.enqueue(nil)
 		time.Sleep(time.Second)
-		sent := len(signals.sends)
+		sent := len(signals.sent())
 		stop()
-		if info := other.get(id); info.State != jobs.Ready || len(signals.sends) != sent+1 {
-			t.Errorf("the job is %s, and %d signals were sent; want it ready and told", info.State, len(signals.sends)-sent)
+		if info := other.get(id); info.State != jobs.Ready || len(signals.sent()) != sent+1 {
+			t.Errorf("the job is %s, and %d signals were sent; want it ready and told", info.State, len(signals.sent())-sent)
 		}
 	})
 }
@@ -392,8 +397,8 @@ func TestManyMaySendSignalsAtOnce(t *testing.T) {
 			other.enqueue(&jobs.EnqueueOptions{Queue: fmt.Sprint("q", i)})
 			time.Sleep(time.Second)
 		}
-		if len(signals.sends) != 10 {
-			t.Errorf("%d signals were sent, want 10", len(signals.sends))
+		if len(signals.sent()) != 10 {
+			t.Errorf("%d signals were sent, want 10", len(signals.sent()))
 		}
 		stop()
 		for range 2 {
@@ -417,8 +422,8 @@ func TestSignalsThatNobodySendsAreBounded(t *testing.T) {
 		go func() { done <- registry.SendSignals(ctx) }()
 		synctest.Wait()
 		stop()
-		if err := <-done; err != nil || len(signals.sends) != 1 || len(signals.sends[0]) != 1000 {
-			t.Errorf("SendSignals = %v after %d sendings, want one of 1000 texts", err, len(signals.sends))
+		if err := <-done; err != nil || len(signals.sent()) != 1 || len(signals.sent()[0]) != 1000 {
+			t.Errorf("SendSignals = %v after %d sendings, want one of 1000 texts", err, len(signals.sent()))
 		}
 	})
 }

@@ -12,7 +12,9 @@ import (
 // A pooler in transaction mode gives each transaction another connection, so nothing
 // may count on what a connection remembers.
 func TestBehindPgBouncerInTransactionMode(t *testing.T) {
-	store := func(t *testing.T) *bunjobs.Store { return bunjobs.New(open(t, dbtest.PgBouncer(t, dbtest.Postgres(t)))) }
+	store := func(t *testing.T) *bunjobs.Store {
+		return bunjobs.New(open(t, dbtest.PgBouncer(t, dbtest.Postgres(t))))
+	}
 	t.Run("Store", func(t *testing.T) {
 		jobstest.TestStore(t, func(t *testing.T) jobs.Store { return store(t) })
 	})
