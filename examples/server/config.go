@@ -20,6 +20,7 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
+	{"LEVQOR_SIGNALS", "off", "on starts jobs at once on other nodes, by NOTIFY of PostgreSQL; behind a pooler the postgres:// URL of the server itself"},
 	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
@@ -38,6 +39,7 @@ type config struct {
 	secret                       []byte
 	noWorker, allowPrivate       bool
 	certFile, keyFile            string
+	signalsURL                   string // none if empty
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -60,6 +62,9 @@ func readConfig(getenv func(string) string) (config, error) {
 	if cfg.allowPrivate, err = oneOf(env, "LEVQOR_ALLOW_PRIVATE_NETWORKS", "true", "false"); err != nil {
 		errs = append(errs, err)
 	}
+	if cfg.signalsURL, err = signalsURL(env["LEVQOR_SIGNALS"], cfg.databaseURL); err != nil {
+		errs = append(errs, err)
+	}
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
 		errs = append(errs, errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together"))
 	}
@@ -76,6 +81,22 @@ func oneOf(env map[string]string, name, yes, no string) (bool, error) {
 		return false, fmt.Errorf("%s must be %s or %s", name, yes, no)
 	}
 	return env[name] == yes, nil
+}
+
+// signalsURL returns where signals go, nowhere if it is empty.
+func signalsURL(given, databaseURL string) (string, error) {
+	switch {
+	case given == "off":
+		return "", nil
+	case given == "on" && strings.HasPrefix(databaseURL, "sqlite://"):
+		return "", errors.New("LEVQOR_SIGNALS needs PostgreSQL: nodes on a SQLite file share a machine and look often")
+	case given == "on":
+		return databaseURL, nil
+	case strings.HasPrefix(given, "postgres://"), strings.HasPrefix(given, "postgresql://"):
+		return given, nil
+	default:
+		return "", errors.New("LEVQOR_SIGNALS must be off, on or the postgres:// URL of the server")
+	}
 }
 
 // readSecret returns the secret of the service. With SQLite there is one machine,

@@ -252,6 +252,27 @@ func createJobs(ctx context.Context, t *testing.T, c *client.Service, target str
 	return ids
 }
 
+// One node takes a job in and another one works it off, at once.
+func TestAJobStartsAtOnceOnAnotherNode(t *testing.T) {
+	url := dbtest.Postgres(t)
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
+	defer target.Close()
+	env := []string{secretEnv, "LEVQOR_DATABASE_URL=" + url, "LEVQOR_SIGNALS=on"}
+	intake := start(t, append(env, "LEVQOR_WORKER=off")...)
+	node := start(t, env...)
+	ids := createJobs(t.Context(), t, intake.client(intake.key), target.URL, 20)
+	for _, id := range ids {
+		if job, err := node.client(intake.key).WaitJob(t.Context(), id); err != nil || job.State != client.JobStateCompleted {
+			t.Errorf("job %s is %s, %v", id, job.State, err)
+		}
+	}
+	for _, p := range []*process{intake, node} {
+		if log := p.log.String(); strings.Contains(log, "signals") {
+			t.Errorf("the server complains:\n%s", log)
+		}
+	}
+}
+
 func TestFourServersThatStartAtOncePrintOneOwnersKey(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		url := fresh(t)
@@ -306,6 +327,8 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 	}{
 		"a worker that is neither":       {map[string]string{"LEVQOR_WORKER": "maybe"}, "LEVQOR_WORKER must be off or on"},
 		"private networks, neither":      {map[string]string{"LEVQOR_ALLOW_PRIVATE_NETWORKS": "1"}, "LEVQOR_ALLOW_PRIVATE_NETWORKS must be true or false"},
+		"signals on SQLite":              {map[string]string{"LEVQOR_DATABASE_URL": lite, "LEVQOR_SIGNALS": "on"}, "LEVQOR_SIGNALS needs PostgreSQL"},
+		"signals, neither":               {map[string]string{"LEVQOR_SIGNALS": "yes"}, "LEVQOR_SIGNALS must be off, on"},
 		"a certificate without a key":    {map[string]string{"LEVQOR_TLS_CERT_FILE": "x"}, "go together"},
 		"PostgreSQL without a secret":    {map[string]string{"LEVQOR_DATABASE_URL": "postgres://db/x"}, "openssl rand -hex 32"},
 		"SQLite, which keeps its secret": {map[string]string{"LEVQOR_DATABASE_URL": lite}, ""},
