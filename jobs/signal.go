@@ -37,14 +37,12 @@ const (
 	anySubject    = "*"
 )
 
+// Sendings have a pause between them, in which a flood of jobs is one text, and each
+// takes no longer than its timeout. No more texts than maxSignals wait for one.
 const (
-	// signalPause is the least time between two sendings: a flood of jobs is one text
-	// in it.
-	signalPause = 20 * time.Millisecond
-	// signalTimeout bounds one sending.
+	signalPause   = 20 * time.Millisecond
 	signalTimeout = 5 * time.Second
-	// maxSignals bounds the texts that wait to be sent.
-	maxSignals = 1000
+	maxSignals    = 1000
 )
 
 // outbox holds the signals that are to be sent. Whoever enqueues puts them in and goes

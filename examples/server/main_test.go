@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -252,12 +253,17 @@ func createJobs(ctx context.Context, t *testing.T, c *client.Service, target str
 	return ids
 }
 
-// One node takes a job in and another one works it off, at once.
-func TestAJobStartsAtOnceOnAnotherNode(t *testing.T) {
-	url := dbtest.Postgres(t)
+// One node takes jobs in and tells another one, which works them off.
+func TestNodesTellEachOtherOfJobs(t *testing.T) {
+	address := dbtest.Postgres(t)
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := u.Query().Get("search_path")
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
 	defer target.Close()
-	env := []string{secretEnv, "LEVQOR_DATABASE_URL=" + url, "LEVQOR_SIGNALS=on"}
+	env := []string{secretEnv, "LEVQOR_DATABASE_URL=" + address, "LEVQOR_SIGNALS=" + address + "&application_name=" + name}
 	intake := start(t, append(env, "LEVQOR_WORKER=off")...)
 	node := start(t, env...)
 	ids := createJobs(t.Context(), t, intake.client(intake.key), target.URL, 20)
@@ -266,8 +272,15 @@ func TestAJobStartsAtOnceOnAnotherNode(t *testing.T) {
 			t.Errorf("job %s is %s, %v", id, job.State, err)
 		}
 	}
+	var tell, listen int
+	err = dbtest.Open(t, address).NewRaw(`
+		SELECT count(*) FILTER (WHERE query LIKE '%pg_notify%'), count(*) FILTER (WHERE query LIKE 'LISTEN%' OR query LIKE '-- ping%')
+		FROM pg_stat_activity WHERE application_name = ?`, name).Scan(t.Context(), &tell, &listen)
+	if err != nil || tell != 2 || listen != 1 {
+		t.Errorf("%d nodes tell and %d listen, %v; want 2 and 1", tell, listen, err)
+	}
 	for _, p := range []*process{intake, node} {
-		if log := p.log.String(); strings.Contains(log, "signals") {
+		if log := p.log.String(); strings.Contains(log, "jobs: signals") {
 			t.Errorf("the server complains:\n%s", log)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/levqor/sdk/internal/dbtest"
+	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/jobstest"
 	"github.com/levqor/sdk/jobs/pgxjobs"
@@ -70,33 +71,12 @@ func TestAPoolerThatPassesNothingOnIsNoticed(t *testing.T) {
 	if !errors.Is(err, jobs.ErrUnavailable) || err.Error() != jobs.ErrUnavailable.Error() {
 		t.Fatalf("Listen = %v, want ErrUnavailable alone", err)
 	}
-	if cause := innermost(err); !strings.Contains(cause, "pooler") {
+	if cause := fault.Cause(err); !strings.Contains(cause, "pooler") {
 		t.Errorf("the cause is %q", cause)
 	}
 	if err := s.Send(t.Context(), []string{"through the pooler"}); err != nil {
 		t.Errorf("Send = %v", err)
 	}
-}
-
-// innermost returns the text that operators see.
-func innermost(err error) string {
-	var all []string
-	var walk func(error)
-	walk = func(err error) {
-		all = append(all, err.Error())
-		switch e := err.(type) {
-		case interface{ Unwrap() []error }:
-			for _, inner := range e.Unwrap() {
-				walk(inner)
-			}
-		case interface{ Unwrap() error }:
-			if inner := e.Unwrap(); inner != nil {
-				walk(inner)
-			}
-		}
-	}
-	walk(err)
-	return strings.Join(all, "\n")
 }
 
 func TestAServerThatIsAwayIsUnavailable(t *testing.T) {

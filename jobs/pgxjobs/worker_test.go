@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"github.com/levqor/sdk/internal/dbtest"
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
@@ -33,7 +31,7 @@ func (ping) Kind() string { return "ping" }
 // process is what one process has: connections, a registry and signals of its own.
 type process struct {
 	testing.TB
-	db       *bun.DB
+	store    *bunjobs.Store
 	registry *jobs.Registry
 	queue    *jobs.Queue
 	log      *lockedBuffer
@@ -60,12 +58,13 @@ func (l *lockedBuffer) has(text string) bool {
 // newProcess returns one on a migrated database. Signals may be nil.
 func newProcess(tb testing.TB, address string, signals jobs.Signals) *process {
 	tb.Helper()
-	p := &process{TB: tb, db: dbtest.Open(tb, address), log: &lockedBuffer{}, started: make(chan time.Duration, 1000)}
-	if err := bunjobs.Migrate(tb.Context(), p.db); err != nil {
+	db := dbtest.Open(tb, address)
+	p := &process{TB: tb, store: bunjobs.New(db), log: &lockedBuffer{}, started: make(chan time.Duration, 1000)}
+	if err := bunjobs.Migrate(tb.Context(), db); err != nil {
 		tb.Fatal(err)
 	}
 	p.registry = jobs.NewRegistry(&jobs.RegistryOptions{Signals: signals, Logger: p.logger()})
-	p.queue = jobs.New(bunjobs.New(p.db), p.registry, nil)
+	p.queue = jobs.New(p.store, p.registry, nil)
 	return p
 }
 
@@ -82,7 +81,7 @@ func (p *process) work(opts jobs.WorkerOptions) {
 		p.Fatal(err)
 	}
 	opts.Logger = p.logger()
-	worker, err := jobs.NewWorker(bunjobs.New(p.db), p.registry, &opts)
+	worker, err := jobs.NewWorker(p.store, p.registry, &opts)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -257,11 +256,12 @@ func TestSignalsOutliveCutConnections(t *testing.T) {
 	a.sends()
 	b.work(patient)
 	idle(t, heard, b)
+	admin := dbtest.Open(t, address)
 	connections := 0
 	for range cuts {
 		began := heard.began.Load()
 		var n int
-		err := a.db.NewRaw("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = ?", name).Scan(t.Context(), &n)
+		err := admin.NewRaw("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = ?", name).Scan(t.Context(), &n)
 		if err != nil {
 			t.Fatal(err)
 		}
