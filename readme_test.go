@@ -103,8 +103,8 @@ func TestTheReadmesSnippetsAreThisCode(t *testing.T) {
 			t.Errorf("the README lacks the body of %s:\n%s", f.Name.Name, dedent(string(body)))
 		}
 	}
-	if snippets != 3 {
-		t.Errorf("%d snippets were compared, want 3", snippets)
+	if snippets != 4 {
+		t.Errorf("%d snippets were compared, want 4", snippets)
 	}
 }
 
