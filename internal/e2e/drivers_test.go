@@ -21,7 +21,6 @@ func TestStoresWithOtherDrivers(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) *bun.DB{
 		"pgdriver":                  func(t *testing.T) *bun.DB { return withPgdriver(t, dbtest.Postgres(t)) },
 		"pgdriver behind PgBouncer": func(t *testing.T) *bun.DB { return withPgdriver(t, dbtest.PgBouncer(t, dbtest.Postgres(t))) },
-		"pgx, exec":                 func(t *testing.T) *bun.DB { return withPgx(t, dbtest.Postgres(t), "exec") },
 		"pgx, simple":               func(t *testing.T) *bun.DB { return withPgx(t, dbtest.Postgres(t), "simple_protocol") },
 		"pgx, simple, behind PgBouncer": func(t *testing.T) *bun.DB {
 			return withPgx(t, dbtest.PgBouncer(t, dbtest.Postgres(t)), "simple_protocol")
