@@ -49,8 +49,9 @@
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
-// Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
-// implement [Store] and run the cases of package jobstest; [ScheduleStore] and
+// Package bunjobs keeps them in PostgreSQL or a SQLite file. [Signals], such as those of
+// package pgxjobs, tell workers in other processes at once what was stored. To write another
+// store, implement [Store] and run the cases of package jobstest; [ScheduleStore] and
 // [LimitStore] are abilities of their own.
 package jobs
 
