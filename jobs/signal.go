@@ -213,3 +213,21 @@ func (r *run) beatSoon() {
 	default: // told already
 	}
 }
+
+// beatUntil sends the heartbeats that are wanted before their time. It reports whether
+// the tick has come; else ctx has ended.
+func (r *run) beatUntil(ctx context.Context, tick <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+			return true
+		case <-r.early:
+			if !sleep(ctx, signalPause) { // more may be wanted, and each names all that is held
+				return false
+			}
+			r.report(ctx, "heartbeat", r.beat(ctx))
+		}
+	}
+}

@@ -67,7 +67,9 @@ func TestSchemasDoNotDisturbEachOther(t *testing.T) {
 // A pooler in transaction mode takes LISTEN and passes nothing on.
 func TestAPoolerThatPassesNothingOnIsNoticed(t *testing.T) {
 	s := signals(t, dbtest.PgBouncer(t, dbtest.Postgres(t)), &pgxjobs.Options{Timeout: time.Second})
-	err := s.Listen(t.Context(), func() { t.Error("Listen began") }, func(string) {})
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	err := s.Listen(ctx, func() { t.Error("Listen began") }, func(string) {})
 	if !errors.Is(err, jobs.ErrUnavailable) || err.Error() != jobs.ErrUnavailable.Error() {
 		t.Fatalf("Listen = %v, want ErrUnavailable alone", err)
 	}
