@@ -184,7 +184,7 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 			return nil, err
 		}
 		if len(taken) == 0 {
-			q.wake(batch)
+			q.tellStored(batch)
 			return q.inserted(ctx, batch)
 		}
 		for _, i := range taken {
@@ -194,21 +194,6 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 		}
 	}
 	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
-}
-
-// wake tells whoever of this process listens about the jobs that are stored, and its
-// workers about those that are ready. If the
-// store is bound to a transaction, they look too early and find the jobs at their
-// next look.
-func (q *Queue) wake(batch []Insertion) {
-	q.registry.events.stored(batch, q.now())
-	last := ""
-	for i := range batch {
-		if in := &batch[i]; in.State == Ready && in.Queue != last {
-			last = in.Queue
-			q.registry.wakes.wake(last)
-		}
-	}
 }
 
 // inserted returns the jobs that a batch stands for.

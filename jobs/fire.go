@@ -97,6 +97,6 @@ func (s *Schedules) fire(ctx context.Context, schedule Schedule, times []time.Ti
 	if err := s.store.Fire(call, firing, now); err != nil {
 		return nil, err
 	}
-	s.queue.wake(firing.Jobs)
+	s.queue.tellStored(firing.Jobs)
 	return fires, nil
 }

@@ -60,8 +60,9 @@
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
-// Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
-// implement [Store] and run the cases of package jobstest; [ScheduleStore] and
+// Package bunjobs keeps them in PostgreSQL or a SQLite file. [Signals], such as those of
+// package pgxjobs, tell workers in other processes at once what was stored. To write another
+// store, implement [Store] and run the cases of package jobstest; [ScheduleStore] and
 // [LimitStore] are abilities of their own.
 package jobs
 
@@ -157,13 +158,17 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 }
 
 // Cancel ends a job, whether it waits or runs. The context of a running handler
-// ends within [WorkerOptions.Heartbeat], and what it returns is not stored. A
+// ends at once in this process and, with [Signals], in others, and within
+// [WorkerOptions.Heartbeat] anyway; what it returns is not stored. A
 // cancelled job is returned as it is. Cancel returns ErrConflict for a job that
 // is completed or discarded, and ErrNotFound.
 func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
 	if err == nil {
-		q.registry.events.job(EventCancelled, q.now(), &info)
+		q.told(func() { q.registry.events.job(EventCancelled, q.now(), &info) })
+	}
+	if err == nil && info.Attempt > 0 { // else it never ran
+		q.wakeCancelled(id.String())
 	}
 	return q.show("cancel", id, info, err)
 }
@@ -174,7 +179,10 @@ func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
 	if err == nil {
-		q.registry.events.job(EventRetried, q.now(), &info)
+		q.told(func() {
+			q.registry.events.job(EventRetried, q.now(), &info)
+			q.registry.Wake(info.Queue)
+		})
 	}
 	return q.show("retry", id, info, err)
 }

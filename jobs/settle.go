@@ -121,6 +121,9 @@ func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
 			if a.lane.guarded.Load() {
 				ended[a.lane.queue] = true
 			}
+			if batch[i].State == Ready {
+				r.registry.signal(verbReady, a.lane.queue) // handed back, for others
+			}
 		}
 		if err == nil || own {
 			continue

@@ -11,7 +11,7 @@ import (
 // wakes tells those of this process who wait for something that it has come, so they
 // need not wait for their next look at the store: workers for jobs of a queue, watchers
 // for changes of a job. It is a hint: what other processes and open transactions do is
-// found by looking.
+// found by looking, or by [Signals].
 type wakes[K comparable] struct {
 	mu        sync.Mutex
 	listeners map[K]map[chan struct{}]struct{}
@@ -74,4 +74,98 @@ func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) bool {
 	case <-t.C:
 	}
 	return false
+}
+
+// runs are the runs of workers of this process.
+type runs struct {
+	mu  sync.Mutex
+	all map[*run]struct{}
+}
+
+// attend lets a run know of jobs that are cancelled, until stop is called.
+func (s *runs) attend(r *run) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[*run]struct{}{}
+	}
+	s.all[r] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.all, r)
+	}
+}
+
+// cancelled tells the runs about a job, or with anySubject about some.
+func (s *runs) cancelled(job string) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.all))
+	s.mu.Unlock()
+	for _, r := range all {
+		r.cancelled(job)
+	}
+}
+
+// Committer is a store bound to a transaction that knows when it ends. A [Queue] on
+// such a store wakes workers after the commit; on another one it wakes them at once,
+// too early for an open transaction.
+type Committer interface {
+	// AfterCommit calls fn when the transaction has committed, and not at all if it
+	// is rolled back.
+	AfterCommit(fn func())
+}
+
+// Wake tells the workers of this process, and by [Signals] those of others, that jobs
+// have come to queues; without a name, to any. Queues do it by themselves. It is for
+// those who have enqueued in a transaction of their own, after its commit: else
+// workers find the jobs at their next look. It does not wait.
+func (r *Registry) Wake(queues ...string) {
+	if len(queues) == 0 {
+		r.wakes.wakeAll()
+		r.signal(verbReady, anySubject)
+	}
+	for _, queue := range queues {
+		r.wakes.wake(queue)
+		r.signal(verbReady, queue)
+	}
+}
+
+// told calls fn, which wakes, when what the queue has stored can be seen.
+func (q *Queue) told(fn func()) {
+	if tx, ok := q.store.(Committer); ok {
+		tx.AfterCommit(fn)
+		return
+	}
+	fn()
+}
+
+// tellStored tells of the jobs of a batch: whoever listens to events, and workers of
+// those that are ready.
+func (q *Queue) tellStored(batch []Insertion) {
+	var queues []string
+	for i := range batch {
+		in := &batch[i]
+		if in.State == Ready && (len(queues) == 0 || queues[len(queues)-1] != in.Queue) {
+			queues = append(queues, in.Queue)
+		}
+	}
+	if len(queues) == 0 && q.registry.events.quiet() {
+		return
+	}
+	q.told(func() {
+		q.registry.events.stored(batch, q.now())
+		if len(queues) > 0 {
+			q.registry.Wake(queues...)
+		}
+	})
+}
+
+// wakeCancelled tells the worker that runs a job, or with anySubject some, that it was
+// cancelled.
+func (q *Queue) wakeCancelled(job string) {
+	q.told(func() {
+		q.registry.runs.cancelled(job)
+		q.registry.signal(verbCancelled, job)
+	})
 }

@@ -44,6 +44,9 @@ type Options struct {
 	// Timetables reads the plans of schedules that are neither intervals nor single
 	// times, such as [github.com/levqor/sdk/jobs/cronjobs.Parse]. Default: none.
 	Timetables jobs.TimetableParser
+	// Signals tell nodes at once what others have taken in and cancelled, such as those
+	// of [github.com/levqor/sdk/jobs/pgxjobs.Open]. Default: none; nodes look for it.
+	Signals jobs.Signals
 	// NoWorker makes a node that takes jobs in, works none off and fires no
 	// schedules.
 	NoWorker bool
@@ -100,7 +103,9 @@ func New(stores Stores, opts *Options) (*App, error) {
 		return nil, fmt.Errorf("levqor: new: %w", err)
 	}
 	a.KeyRing = ring
-	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
+	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{
+		Validator: a.opts.Validator, Sealer: ring.Sealer(), Signals: a.opts.Signals, Logger: a.opts.Logger,
+	})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
 	a.Queues = jobs.NewQueues(stores.Limits).ForRegistry(a.Registry)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
@@ -170,8 +175,7 @@ const readyTimeout = 2 * time.Second
 
 func (a *App) work(ctx context.Context) error {
 	if a.opts.NoWorker {
-		<-ctx.Done()
-		return nil
+		return a.Registry.SendSignals(ctx)
 	}
 	worker, err := jobs.NewWorker(a.stores.Jobs, a.Registry, a.opts.Worker)
 	if err != nil {

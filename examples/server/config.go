@@ -24,6 +24,7 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
 	{"LEVQOR_KEEP_JOBS", "168h", "how long jobs stay after they are over, at least 1h, or forever; discarded ones at least 720h"},
+	{"LEVQOR_SIGNALS", "off", "on starts jobs at once on other nodes, by NOTIFY of PostgreSQL; behind a pooler the postgres:// URL of the server itself"},
 	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
@@ -43,6 +44,7 @@ type config struct {
 	noWorker, allowPrivate       bool
 	keepJobs                     time.Duration
 	certFile, keyFile            string
+	signalsURL                   string // none if empty
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -66,6 +68,9 @@ func readConfig(getenv func(string) string) (config, error) {
 		errs = append(errs, err)
 	}
 	if cfg.keepJobs, err = readKeep(env["LEVQOR_KEEP_JOBS"]); err != nil {
+		errs = append(errs, err)
+	}
+	if cfg.signalsURL, err = signalsURL(env["LEVQOR_SIGNALS"], cfg.databaseURL); err != nil {
 		errs = append(errs, err)
 	}
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
@@ -96,6 +101,22 @@ func readKeep(value string) (time.Duration, error) {
 		return 0, errors.New("LEVQOR_KEEP_JOBS must be a duration of at least 1h, such as 168h, or forever")
 	}
 	return keep, nil
+}
+
+// signalsURL returns where signals go, nowhere if it is empty.
+func signalsURL(given, databaseURL string) (string, error) {
+	switch {
+	case given == "off":
+		return "", nil
+	case given == "on" && strings.HasPrefix(databaseURL, "sqlite://"):
+		return "", errors.New("LEVQOR_SIGNALS needs PostgreSQL: nodes on a SQLite file share a machine and look often")
+	case given == "on":
+		return databaseURL, nil
+	case strings.HasPrefix(given, "postgres://"), strings.HasPrefix(given, "postgresql://"):
+		return given, nil
+	default:
+		return "", errors.New("LEVQOR_SIGNALS must be off, on or the postgres:// URL of the server")
+	}
 }
 
 // readSecret returns the secret of the service. With SQLite there is one machine,

@@ -14,15 +14,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
+	"github.com/levqor/sdk/jobs/pgxjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/httpapi"
@@ -49,11 +52,11 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	app, closeDB, err := open(ctx, cfg, log)
+	app, closeAll, err := open(ctx, cfg, log)
+	defer closeAll()
 	if err != nil {
 		return err
 	}
-	defer closeDB()
 	handler, err := httpapi.New(app, &httpapi.Options{Logger: log})
 	if err != nil {
 		return err
@@ -75,30 +78,40 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 	})
 }
 
-// open opens the database, brings its schema up to date and composes the app.
-func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, closeDB func(), err error) {
+// open opens the database, brings its schema up to date and composes the app. What it
+// has opened is to be closed after an error too.
+func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, closeAll func(), err error) {
 	db, err := bunlevqor.Open(cfg.databaseURL)
 	if err != nil {
-		return nil, nil, err
+		return nil, func() {}, err
 	}
-	closeDB = func() { _ = db.Close() }
-	defer func() {
-		if err != nil {
-			closeDB()
+	closers := []io.Closer{db}
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			_ = c.Close()
 		}
-	}()
-	if err := bunlevqor.Migrate(ctx, db); err != nil {
-		return nil, nil, err
 	}
-	app, err = levqor.New(bunlevqor.Stores(db), &levqor.Options{
+	if err := bunlevqor.Migrate(ctx, db); err != nil {
+		return nil, closeAll, err
+	}
+	opts := &levqor.Options{
 		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
 		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
-	})
+	}
+	if cfg.signalsURL != "" {
+		signals, err := pgxjobs.Open(cfg.signalsURL, nil)
+		if err != nil {
+			return nil, closeAll, err
+		}
+		closers = append(closers, signals)
+		opts.Signals = signals
+	}
+	app, err = levqor.New(bunlevqor.Stores(db), opts)
 	if err != nil {
-		return nil, nil, err
+		return nil, closeAll, err
 	}
 	err = httpjobs.Register(app.Registry, &httpjobs.Options{AllowPrivateNetworks: cfg.allowPrivate})
-	return app, closeDB, err
+	return app, closeAll, err
 }
 
 // serve runs the app and the API until ctx ends or one of them fails, and then

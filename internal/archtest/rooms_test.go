@@ -18,6 +18,7 @@ var rooms = map[string]room{
 	"jobs/bunjobs":                {"internal/bundb internal/fault jobs", []technology{bun}},
 	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
 	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
+	"jobs/pgxjobs":                {"internal/fault jobs", []technology{pgxconn}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
 	"jobs/oteljobs":               {"internal/fault jobs", []technology{otel, http}},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
@@ -42,9 +43,9 @@ const (
 	http technology = "net/http"
 	bun  technology = "database/sql github.com/uptrace/bun github.com/jinzhu/inflection github.com/puzpuzpuz/xsync/v3 " +
 		"github.com/tmthrgd/go-hex github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/tagparser/v2 golang.org/x/sys"
-	pgx technology = "database/sql github.com/jackc/pgx/v5 github.com/jackc/pgpassfile github.com/jackc/pgservicefile " +
-		"github.com/jackc/puddle/v2 golang.org/x/sync golang.org/x/text"
-	sqlite technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
+	pgxconn technology = "database/sql github.com/jackc/pgx/v5 github.com/jackc/pgpassfile github.com/jackc/pgservicefile golang.org/x/text"
+	pgx     technology = pgxconn + " github.com/jackc/puddle/v2 golang.org/x/sync"
+	sqlite  technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
 	cron technology = "github.com/robfig/cron/v3"
 	otel technology = "go.opentelemetry.io/otel go.opentelemetry.io/auto/sdk github.com/cespare/xxhash/v2 github.com/go-logr/logr " +
@@ -62,7 +63,7 @@ var homes = []struct{ imports, names string }{
 	{"database/sql", "bun*"},
 	{"github.com/uptrace/bun", "dbtest bun*"},
 	{"github.com/uptrace/bun/dialect", "bundb bunopen"},
-	{"github.com/jackc", "bunopen"},
+	{"github.com/jackc", "bunopen pgx*"},
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
