@@ -39,6 +39,12 @@ type attempt struct {
 
 func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
 
+// named returns an outcome of the attempt with what stores count it by.
+func (a *attempt) named(out Outcome) Outcome {
+	out.Tenant, out.Queue = a.info.Tenant, a.info.Queue
+	return out
+}
+
 // take keeps a claimed job until the store has its outcome.
 func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
@@ -108,7 +114,7 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 		err = errTimeout
 	}
 	select {
-	case r.outcomes <- r.outcome(a, result, err, why):
+	case r.outcomes <- a.named(r.outcome(a, result, err, why)):
 	case <-r.abandoned: // the store stayed away until the end
 	}
 	return true

@@ -116,6 +116,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var keepers, fetchers sync.WaitGroup
 	keepers.Go(func() { r.keep(base) })
 	keepers.Go(func() { r.promote(base) })
+	keepers.Go(func() { r.recount(base) })
 	for _, l := range r.lanes {
 		fetchers.Go(func() { r.fetch(ctx, base, l) })
 	}

@@ -104,18 +104,22 @@ func withoutReplaced(ctx context.Context, tx bun.Tx, tenant string, found []jobs
 func applyBulk(ctx context.Context, tx bun.Tx, change *jobs.BulkChange, found []jobs.Info, at time.Time) error {
 	changed := make([]jobs.Info, 0, len(found))
 	var returned []int64 // from the history
+	var left []jobs.Info // the same, as they were there
 	for _, job := range found {
 		after, err := change.Apply(job, at)
 		if err != nil {
 			return err
 		}
 		if job.State.Final() {
-			returned = append(returned, int64(job.ID))
+			returned, left = append(returned, int64(job.ID)), append(left, job)
 		}
 		changed = append(changed, after)
 	}
 	if len(returned) > 0 {
 		if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id IN (?)", done, found[0].Tenant, bun.List(returned)).Exec(ctx); err != nil {
+			return err
+		}
+		if err := tallyJobs(ctx, tx, left, -1); err != nil {
 			return err
 		}
 	}

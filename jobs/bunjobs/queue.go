@@ -101,6 +101,9 @@ func (s *Store) change(ctx context.Context, tenant string, id jobs.ID, now time.
 			if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id = ?", done, tenant, before.ID).Exec(ctx); err != nil {
 				return err
 			}
+			if err := tallyJobs(ctx, tx, []jobs.Info{before.info()}, -1); err != nil {
+				return err
+			}
 		}
 		return save(ctx, tx, []jobs.Info{after})
 	})
@@ -142,9 +145,10 @@ func lock(ctx context.Context, tx bun.Tx, tenant string, id jobs.ID, now time.Ti
 // table.
 func save(ctx context.Context, tx bun.Tx, changed []jobs.Info) error {
 	var waiting, over []row
+	var ended []jobs.Info
 	for _, j := range changed {
 		if j.State.Final() {
-			over = append(over, rowOf(j))
+			over, ended = append(over, rowOf(j)), append(ended, j)
 		} else {
 			waiting = append(waiting, rowOf(j))
 		}
@@ -152,7 +156,10 @@ func save(ctx context.Context, tx bun.Tx, changed []jobs.Info) error {
 	if err := saveWaiting(ctx, tx, waiting); err != nil {
 		return err
 	}
-	return saveOver(ctx, tx, over)
+	if err := saveOver(ctx, tx, over); err != nil {
+		return err
+	}
+	return tallyJobs(ctx, tx, ended, 1)
 }
 
 func saveWaiting(ctx context.Context, tx bun.Tx, rows []row) error {
