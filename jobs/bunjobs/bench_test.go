@@ -110,3 +110,29 @@ func fill(b *testing.B, store jobs.QueueStore, n int) {
 		}
 	}
 }
+
+// BenchmarkRecount counts a backlog, as fast as it may, and reads the counts; one
+// operation is one job.
+func BenchmarkRecount(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			store := bunjobs.New(open(b, d.fresh(b)))
+			fill(b, store, b.N)
+			b.ResetTimer()
+			if _, err := store.Recount(b.Context(), time.Time{}); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			const looks = 100
+			begun := time.Now()
+			for range looks {
+				counts, err := store.Counts(b.Context(), "a", time.Time{})
+				if err != nil || counts.Queues["q"][jobs.Ready] != b.N {
+					b.Fatalf("Counts = %v, %v; want %d ready", counts, err, b.N)
+				}
+			}
+			b.ReportMetric(time.Since(begun).Seconds()*1000/looks, "ms/look")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}

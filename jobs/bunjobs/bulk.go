@@ -50,7 +50,7 @@ func lockMatching(ctx context.Context, tx bun.Tx, tenant string, change *jobs.Bu
 		var part []row
 		query := tx.NewSelect().ColumnExpr(columns).TableExpr("?", table).
 			Where("tenant = ? AND id > ?", tenant, int64(change.After)).
-			Where("state IN (?)", bun.List(states(change.States()))).
+			Where("?", among(change.States())).
 			OrderExpr("id").Limit(int64(change.Limit))
 		if f := change.Filter; f.Kind != "" {
 			query.Where("kind = ?", f.Kind)

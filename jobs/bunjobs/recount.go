@@ -1,15 +1,12 @@
 package bunjobs
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"github.com/levqor/sdk/internal/bundb"
-	"github.com/levqor/sdk/jobs"
 )
 
 // How often one process sums up what has ended, and how long the others leave it to a
@@ -17,13 +14,6 @@ import (
 const (
 	recountEvery = time.Second
 	recountLease = time.Minute
-)
-
-// Counting takes the part 1/countShare of a process's time, and while it is at it the
-// part 1/countPace.
-const (
-	countShare = 50
-	countPace  = 5
 )
 
 // Recount implements [jobs.CountStore].
@@ -95,60 +85,6 @@ func (r *recount) giveUp(ctx context.Context) {
 		bundb.Time{Time: r.at}, bundb.Time{Time: r.until}).Exec(ctx) // the turn ends by itself too
 }
 
-// countLive counts the jobs that are not over in ranges of their IDs, each of which
-// takes as long as nobody minds.
-func (r *recount) countLive(ctx context.Context) error {
-	r.found = map[countKey]int{}
-	after, limit := int64(-1), 1000
-	for {
-		n, last, took, err := r.countRange(ctx, after, limit)
-		if err != nil || n < limit {
-			return err
-		}
-		switch slice := bundb.Slice(r.db); {
-		case took > slice:
-			limit = max(500, limit/2)
-		case took < slice/2:
-			limit *= 2
-		}
-		after = last
-		if ok, err := r.keep(ctx); err != nil || !ok {
-			return err
-		}
-		if err := pause(ctx, took*(countPace-1)); err != nil {
-			return err
-		}
-	}
-}
-
-// countRange counts up to limit jobs behind an ID and returns how many there are, the
-// last ID, and how long the database took.
-func (r *recount) countRange(ctx context.Context, after int64, limit int) (n int, last int64, took time.Duration, err error) {
-	var groups []struct {
-		row
-		N    int   `bun:"n"`
-		Last int64 `bun:"last"`
-	}
-	err = bundb.InTx(ctx, r.db, func(ctx context.Context, tx bun.Tx) error {
-		begun := time.Now() // the process's only connection may have been in use before
-		if err := bundb.ByIndex(ctx, tx); err != nil {
-			return err
-		}
-		err := tx.NewRaw(`SELECT tenant, queue, state, count(*) AS n, max(id) AS last
-			FROM (SELECT id, tenant, queue, state FROM levqor_jobs_live WHERE id > ? ORDER BY id LIMIT ?) AS part
-			GROUP BY tenant, queue, state`, after, limit).Scan(ctx, &groups)
-		took = time.Since(begun)
-		return err
-	})
-	r.busy += took
-	for _, g := range groups {
-		n += g.N
-		last = max(last, g.Last)
-		r.found[countKey{g.Tenant, g.Queue, jobs.State(g.State)}] += g.N
-	}
-	return n, last, took, err
-}
-
 // keep does in time what others would else do in the place of this caller. It reports
 // whether the turn is still its own.
 func (r *recount) keep(ctx context.Context) (bool, error) {
@@ -188,60 +124,4 @@ func (r *recount) end(ctx context.Context) error {
 		}
 		return saveCounts(ctx, tx, r.found)
 	})
-}
-
-// countRow counts jobs that are not over.
-type countRow struct {
-	bun.BaseModel `bun:"table:levqor_jobs_count"`
-
-	Level  int    `bun:"level"`
-	Tenant string `bun:"tenant"`
-	Queue  string `bun:"queue"`
-	State  uint8  `bun:"state"`
-	N      int    `bun:"n"`
-}
-
-// saveCounts writes the counts that are others than they were.
-func saveCounts(ctx context.Context, tx bun.Tx, found map[countKey]int) error {
-	now := map[countRow]int{} // by rows without their number
-	for key, n := range found {
-		now[countRow{Level: levelTenant, Tenant: key.tenant, Queue: key.queue, State: uint8(key.state)}] = n
-		now[countRow{Level: levelAll, Queue: key.queue, State: uint8(key.state)}] += n
-	}
-	var before, changed []countRow
-	if err := tx.NewSelect().Model(&before).Scan(ctx); err != nil {
-		return err
-	}
-	for _, r := range before {
-		n := r.N
-		r.N = 0
-		if now[r] == n {
-			delete(now, r)
-		} else if now[r] == 0 {
-			changed = append(changed, r)
-		}
-	}
-	for r, n := range now {
-		r.N = n
-		changed = append(changed, r)
-	}
-	for batch := range slices.Chunk(changed, foldBatch) {
-		if _, err := tx.NewInsert().Model(&batch).On("CONFLICT (level, tenant, queue, state) DO UPDATE").Set("n = EXCLUDED.n").Exec(ctx); err != nil {
-			return err
-		}
-	}
-	_, err := tx.NewRaw("DELETE FROM levqor_jobs_count WHERE n = 0").Exec(ctx)
-	return err
-}
-
-// pause waits, or returns why the context has ended.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(cmp.Or(d, time.Microsecond))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -17,7 +17,7 @@ import (
 func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		db := dbtest.Open(t, fresh(t))
-		if err := (bundb.Migrations{Room: "jobs", Files: firstVersion(t)}).Migrate(t.Context(), db); err != nil {
+		if err := firstSchema(t).Migrate(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
 		for id, state := range []int{0, 2, 2, 1, 4} { // no job 0; two ready, one scheduled, one retryable
@@ -58,8 +58,8 @@ func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 	})
 }
 
-// firstVersion returns the first step of the schema.
-func firstVersion(t *testing.T) fs.FS {
+// firstSchema is the first step of the schema.
+func firstSchema(t *testing.T) bundb.Migrations {
 	t.Helper()
 	first := fstest.MapFS{}
 	for _, dir := range []string{"postgres", "sqlite"} {
@@ -70,5 +70,5 @@ func firstVersion(t *testing.T) fs.FS {
 		}
 		first[name] = &fstest.MapFile{Data: text}
 	}
-	return first
+	return bundb.Migrations{Room: "jobs", Files: first}
 }
