@@ -187,6 +187,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
 		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
 	}
+	counts(t, s, c)
 	queues(t, c)
 	schedules(t, c)
 	system(t, stranger.API())
