@@ -43,6 +43,10 @@ type Options struct {
 	// Timetables reads the plans of schedules that are neither intervals nor single
 	// times, such as [github.com/levqor/sdk/jobs/cronjobs.Parse]. Default: none.
 	Timetables jobs.TimetableParser
+	// Intake hooks wrap what takes jobs in; see [jobs.RegistryOptions]. Default: none.
+	Intake []jobs.IntakeHook
+	// Execution hooks wrap each attempt; see [jobs.RegistryOptions]. Default: none.
+	Execution []jobs.ExecutionHook
 	// NoWorker makes a node that takes jobs in, works none off and fires no
 	// schedules.
 	NoWorker bool
@@ -97,7 +101,9 @@ func New(stores Stores, opts *Options) (*App, error) {
 		return nil, fmt.Errorf("levqor: new: %w", err)
 	}
 	a.KeyRing = ring
-	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
+	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{
+		Validator: a.opts.Validator, Sealer: ring.Sealer(), Intake: a.opts.Intake, Execution: a.opts.Execution,
+	})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
 	a.Queues = jobs.NewQueues(stores.Limits)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})

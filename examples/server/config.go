@@ -16,6 +16,7 @@ import (
 // variables is every setting of the service, with its default.
 var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_ADDR", "127.0.0.1:8080", "where to listen"},
+	{"LEVQOR_METRICS_ADDR", "", "where to listen for Prometheus, which gets figures of all tenants; nowhere if empty"},
 	{"LEVQOR_PUBLIC_URL", "", "the URL that callers use; http://localhost:<port> if empty"},
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
@@ -34,10 +35,10 @@ func usage(w io.Writer) {
 }
 
 type config struct {
-	addr, publicURL, databaseURL string
-	secret                       []byte
-	noWorker, allowPrivate       bool
-	certFile, keyFile            string
+	addr, metricsAddr, publicURL, databaseURL string
+	secret                                    []byte
+	noWorker, allowPrivate                    bool
+	certFile, keyFile                         string
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -49,7 +50,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	cfg := config{
-		addr: env["LEVQOR_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
+		addr: env["LEVQOR_ADDR"], metricsAddr: env["LEVQOR_METRICS_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
 		certFile: env["LEVQOR_TLS_CERT_FILE"], keyFile: env["LEVQOR_TLS_KEY_FILE"],
 	}
 	var errs []error

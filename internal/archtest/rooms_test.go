@@ -19,6 +19,7 @@ var rooms = map[string]room{
 	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
 	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
+	"jobs/prometheusjobs":         {"internal/fault jobs", []technology{http, prometheus}},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
 	"levqor/identity":             {"internal/fault", nil},
 	"levqor/levqortest":           {"internal/fault jobs levqor levqor/identity", nil},
@@ -34,7 +35,7 @@ var rooms = map[string]room{
 	"examples/customstore":        {"internal/fault jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},
-	"examples/server":             {"*", []technology{bun, cron, pgx, sqlite, http, oapi, validation}},
+	"examples/server":             {"*", []technology{bun, cron, pgx, prometheus, sqlite, http, oapi, validation}},
 }
 
 const (
@@ -45,6 +46,8 @@ const (
 		"github.com/jackc/puddle/v2 golang.org/x/sync golang.org/x/text"
 	sqlite technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
+	prometheus technology = "github.com/prometheus github.com/beorn7/perks github.com/cespare/xxhash/v2 github.com/munnerz/goautoneg " +
+		"google.golang.org/protobuf golang.org/x/sys"
 	cron       technology = "github.com/robfig/cron/v3"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
@@ -63,6 +66,7 @@ var homes = []struct{ imports, names string }{
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
+	{"github.com/prometheus", "prometheusjobs"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},
 	{"flag", ""},
