@@ -46,12 +46,18 @@
 // [Unique] keeps a job from repeating another. [Queue.ChangeMany] cancels, retries and
 // moves many. Each holds for all processes on one database.
 //
+// # Looking at it
+//
+// [Queue.Counts] and [Queues.Counts] tell how many jobs there are in which state, however
+// many, [Queue.DeadLetters] what went wrong, [CheckHealth] whether jobs are worked off.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
 // Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
-// implement [Store] and run the cases of package jobstest; [ScheduleStore] and
-// [LimitStore] are abilities of their own.
+// implement [Store] and run the cases of package jobstest; [ScheduleStore],
+// [LimitStore], [HealthStore], [LogStore], [CountStore] and [DeadLetterStore] are abilities
+// of their own.
 package jobs
 
 import (

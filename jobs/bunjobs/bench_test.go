@@ -55,7 +55,7 @@ func burn(ctx context.Context, store jobs.WorkerStore) error {
 		}
 		outcomes := make([]jobs.Outcome, len(claimed))
 		for i, c := range claimed {
-			outcomes[i] = jobs.Outcome{Lease: jobs.Lease{ID: c.ID, Epoch: c.Epoch}, State: jobs.Completed, Result: []byte(`{"ok":true}`)}
+			outcomes[i] = jobs.Outcome{Lease: jobs.Lease{ID: c.ID, Epoch: c.Epoch}, Tenant: c.Tenant, Queue: c.Queue, State: jobs.Completed, Result: []byte(`{"ok":true}`)}
 		}
 		results, err := store.Settle(ctx, outcomes, time.Time{})
 		if err := errors.Join(append(results, err)...); err != nil {

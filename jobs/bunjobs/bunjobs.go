@@ -23,7 +23,8 @@
 // Jobs that are not over stand in levqor_jobs_live, those that are over in
 // levqor_jobs_done, worker processes in levqor_jobs_node. The split keeps the
 // table and the indexes that every claim goes through as small as the backlog,
-// whatever the history.
+// whatever the history. What is over is counted as it ends, in levqor_jobs_tally; what is
+// not over is counted by workers now and then, in levqor_jobs_count.
 package bunjobs
 
 import (
