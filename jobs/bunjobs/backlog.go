@@ -182,9 +182,10 @@ func saveCounts(ctx context.Context, tx bun.Tx, found map[countKey]int) error {
 	for _, r := range before {
 		n := r.N
 		r.N = 0
-		if now[r] == n {
+		switch now[r] {
+		case n:
 			delete(now, r)
-		} else if now[r] == 0 {
+		case 0:
 			changed = append(changed, r)
 		}
 	}

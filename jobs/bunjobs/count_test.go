@@ -75,6 +75,51 @@ func TestTheHistoryOfTheFirstSchemaCounts(t *testing.T) {
 	})
 }
 
+// A backlog that takes many statements to count is counted whole, across the lines where
+// one statement ends and the next begins.
+func TestAPartOfABacklogAtATimeIsCountedOnce(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		store := bunjobs.New(open(t, fresh(t)))
+		want := map[string]*jobs.Counts{"a": {}, "b": {}, "c": {}}
+		all := make([]jobs.Insertion, 12_000)
+		for i := range all {
+			all[i] = insertion(i)
+			all[i].Tenant = []string{"a", "a", "a", "b", "c"}[i%5]
+			all[i].Queue = []string{"q", "q2"}[i/7%2]
+			if i%3 == 0 {
+				all[i].LimitKey = fmt.Sprint("key ", i%11)
+			}
+			state := jobs.Ready
+			if i%4 == 0 {
+				all[i].Delay, state = time.Duration(1+i%5)*time.Hour, jobs.Scheduled
+			}
+			want[all[i].Tenant].Add(all[i].Queue, state, 1)
+		}
+		if taken, err := store.Insert(t.Context(), all, time.Time{}); err != nil || len(taken) > 0 {
+			t.Fatal(taken, err)
+		}
+		if err := store.Join(t.Context(), jobs.Node{ID: 1}, time.Hour, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		claimed, err := store.Claim(t.Context(), jobs.Claim{Node: 1, Queue: "q", Kinds: []string{"k"}, Limit: 2500}, time.Time{})
+		if err != nil || len(claimed) != 2500 {
+			t.Fatalf("Claim = %d jobs, %v", len(claimed), err)
+		}
+		for _, info := range claimed {
+			want[info.Tenant].Add("q", jobs.Ready, -1)
+			want[info.Tenant].Add("q", jobs.Running, 1)
+		}
+		if _, err := store.Recount(t.Context(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		for tenant, counts := range want {
+			if got, err := store.Counts(t.Context(), tenant, time.Time{}); err != nil || fmt.Sprint(got.Queues) != fmt.Sprint(counts.Queues) {
+				t.Errorf("Counts of %s = %v, %v; want %v", tenant, got.Queues, err, counts.Queues)
+			}
+		}
+	})
+}
+
 // Dead letters are found by an index of their own, also by List and for a retry of many.
 func TestDeadLettersAreFoundByAnIndex(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
@@ -89,8 +134,7 @@ func TestDeadLettersAreFoundByAnIndex(t *testing.T) {
 		}
 		complete(t, db, 2000)
 		seen := &watcher{}
-		db.AddQueryHook(seen)
-		store := bunjobs.New(db)
+		store := bunjobs.New(db.WithQueryHook(seen))
 		dead := []jobs.State{jobs.Discarded}
 		_, err := store.ListDead(t.Context(), "a", 10)
 		_, listErr := store.List(t.Context(), jobs.ListQuery{Tenant: "a", States: dead, Limit: 10})
