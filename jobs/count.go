@@ -34,8 +34,8 @@ type CountStore interface {
 	// Recount counts the jobs that are not over, if that is due and nobody else is at
 	// it; CountedAt becomes the instant of the call. A job that changes meanwhile may
 	// count as it was, as it becomes, as both or not at all. Recount returns how long to wait before it is
-	// called again: a second to a minute, so that counting takes no more than some two
-	// percent of the time of one process. It never keeps other calls waiting for more
+	// called again, a minute at most. It counts so often that it takes no more than some
+	// two percent of the time of one process. It never keeps other calls waiting for more
 	// than some milliseconds.
 	Recount(ctx context.Context, now time.Time) (wait time.Duration, err error)
 }

@@ -20,7 +20,7 @@ const (
 func (s *Store) Recount(ctx context.Context, now time.Time) (time.Duration, error) {
 	turn, wait, err := s.takeTurn(ctx, bundb.Clock(s.db, now))
 	if err != nil || turn == nil {
-		return min(wait, recountLease), bundb.Err(err)
+		return max(0, min(wait, recountLease)), bundb.Err(err)
 	}
 	if err := turn.run(ctx); err != nil {
 		turn.giveUp(ctx)

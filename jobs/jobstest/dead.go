@@ -5,10 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
 )
+
+// DeadLetterStore is a store that finds Discarded jobs.
+type DeadLetterStore interface {
+	jobs.Store
+	jobs.DeadLetterStore
+}
+
+// TestDeadLetterStore runs every case about [jobs.DeadLetterStore], as TestStore does for
+// [jobs.Store].
+func TestDeadLetterStore(t *testing.T, open func(*testing.T) DeadLetterStore) {
+	for _, c := range deadCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			c.run(&deadEnv{env: env{T: t, Store: store, ctx: ctx}, DeadLetterStore: store})
+		})
+	}
+}
 
 // deadEnv is what a case about dead letters works with.
 type deadEnv struct {

@@ -157,44 +157,6 @@ func TestLogStore(t *testing.T, open func(*testing.T) LogStore) {
 	}
 }
 
-// CountStore is a store that counts jobs.
-type CountStore interface {
-	jobs.Store
-	jobs.CountStore
-}
-
-// TestCountStore runs every case about [jobs.CountStore], as TestStore does for
-// [jobs.Store].
-func TestCountStore(t *testing.T, open func(*testing.T) CountStore) {
-	for _, c := range countCases {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
-			defer cancel()
-			store := open(t)
-			c.run(&countEnv{env: env{T: t, Store: store, ctx: ctx}, CountStore: store})
-		})
-	}
-}
-
-// DeadLetterStore is a store that finds Discarded jobs.
-type DeadLetterStore interface {
-	jobs.Store
-	jobs.DeadLetterStore
-}
-
-// TestDeadLetterStore runs every case about [jobs.DeadLetterStore], as TestStore does for
-// [jobs.Store].
-func TestDeadLetterStore(t *testing.T, open func(*testing.T) DeadLetterStore) {
-	for _, c := range deadCases {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
-			defer cancel()
-			store := open(t)
-			c.run(&deadEnv{env: env{T: t, Store: store, ctx: ctx}, DeadLetterStore: store})
-		})
-	}
-}
-
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 
