@@ -33,6 +33,8 @@ type attempt struct {
 	over   atomic.Bool
 	// replace starts another goroutine in the place of this attempt's.
 	replace func()
+	// record stores an outcome at once; nil if it may wait for others.
+	record func(Outcome)
 	// settled is set when the handler completed the job in its own transaction.
 	settled atomic.Bool
 }
@@ -50,6 +52,9 @@ func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
 	handling, stop := context.WithCancelCause(base)
 	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, lane: l, replace: func() { r.replace(ctx, l) }}
+	if kind.Options.Paid {
+		a.record = func(out Outcome) { _ = r.record(base, []Outcome{out}) } // fails when the store stayed away until the end
+	}
 	r.hold(a)
 	r.handlers.Add(1)
 	return a
@@ -113,8 +118,14 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 	if err != nil && errors.Is(why, errTimeout) {
 		err = errTimeout
 	}
+	out := a.named(r.outcome(a, result, err, why))
+	if a.record != nil && out.State != Ready { // what was handed back cost nothing
+		out.Durable = true
+		a.record(out)
+		return true
+	}
 	select {
-	case r.outcomes <- a.named(r.outcome(a, result, err, why)):
+	case r.outcomes <- out:
 	case <-r.abandoned: // the store stayed away until the end
 	}
 	return true

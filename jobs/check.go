@@ -9,6 +9,16 @@ import (
 // MaxNameLength bounds the names of kinds and queues, in bytes.
 const MaxNameLength = 64
 
+// problems collects what is wrong with a value.
+type problems []error
+
+// add keeps an error if there is one.
+func (p *problems) add(err error) {
+	if err != nil {
+		*p = append(*p, err)
+	}
+}
+
 // checkName returns an ErrInvalid unless name is 1 to 64 letters, digits and
 // the characters _ . : - /.
 func checkName(field, name string) error {

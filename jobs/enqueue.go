@@ -120,48 +120,44 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 	kind, _ := q.registry.lookup(name)
 	o := kind.Options
 	o.setDefaults()
-	*in = Insertion{Delay: opts.Delay, Info: Info{
-		Tenant:      cmp.Or(opts.Tenant, q.tenant),
-		Kind:        name,
-		Queue:       cmp.Or(opts.Queue, o.Queue),
-		Priority:    cmp.Or(opts.Priority, o.Priority),
-		MaxAttempts: cmp.Or(opts.MaxAttempts, o.MaxAttempts),
-		Timeout:     cmp.Or(opts.Timeout, o.Timeout),
-		RunAt:       opts.RunAt,
-		LimitKey:    opts.LimitKey,
-	}}
-	errs := errors.Join(q.checkOptions(in, opts), opts.Unique.validate(), fault.Under("/args", q.registry.validate(args)))
-	if errs == nil {
-		in.Unique, errs = opts.Unique.rule(name, args)
+	// Field by field: a batch is new, and setting all of each costs a third of the time.
+	in.Tenant, in.Kind, in.Queue = cmp.Or(opts.Tenant, q.tenant), name, cmp.Or(opts.Queue, o.Queue)
+	in.Priority, in.MaxAttempts = cmp.Or(opts.Priority, o.Priority), cmp.Or(opts.MaxAttempts, o.MaxAttempts)
+	in.Timeout, in.RunAt, in.Delay, in.LimitKey = cmp.Or(opts.Timeout, o.Timeout), opts.RunAt, opts.Delay, opts.LimitKey
+	var wrong problems
+	q.checkOptions(&wrong, in, opts)
+	wrong.add(opts.Unique.validate())
+	wrong.add(fault.Under("/args", q.registry.validate(args)))
+	if len(wrong) > 0 {
+		return errors.Join(wrong...)
 	}
-	return errs
+	var err error
+	in.Unique, err = opts.Unique.rule(name, args)
+	return err
 }
 
-func (q *Queue) checkOptions(p *Insertion, opts *EnqueueOptions) error {
-	errs := []error{
-		checkName("/kind", p.Kind),
-		checkTenant("/tenant", p.Tenant),
-		checkName("/queue", p.Queue),
-		checkRange("/priority", p.Priority, 9),
-		checkRange("/max_attempts", p.MaxAttempts, 1000),
-		checkTimeout("/timeout_seconds", p.Timeout),
-	}
-	if len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey {
-		errs = append(errs, invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))
+func (q *Queue) checkOptions(wrong *problems, p *Insertion, opts *EnqueueOptions) {
+	wrong.add(checkName("/kind", p.Kind))
+	wrong.add(checkTenant("/tenant", p.Tenant))
+	wrong.add(checkName("/queue", p.Queue))
+	wrong.add(checkRange("/priority", p.Priority, 9))
+	wrong.add(checkRange("/max_attempts", p.MaxAttempts, 1000))
+	wrong.add(checkTimeout("/timeout_seconds", p.Timeout))
+	if p.LimitKey != "" && (len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey) {
+		wrong.add(invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))
 	}
 	if q.tenant != "" && p.Tenant != q.tenant {
-		errs = append(errs, invalid("/tenant", "other_tenant", "is not the tenant of this queue"))
+		wrong.add(invalid("/tenant", "other_tenant", "is not the tenant of this queue"))
 	}
 	if opts.Delay < 0 {
-		errs = append(errs, invalid("/delay_seconds", "too_small", "must not be negative"))
+		wrong.add(invalid("/delay_seconds", "too_small", "must not be negative"))
 	}
 	if opts.Delay != 0 && !opts.RunAt.IsZero() {
-		errs = append(errs, invalid("/delay_seconds", "contradictory", "excludes run_at"))
+		wrong.add(invalid("/delay_seconds", "contradictory", "excludes run_at"))
 	}
 	if y := opts.RunAt.UTC().Year(); !opts.RunAt.IsZero() && (y < 1970 || y > 9999) {
-		errs = append(errs, invalid("/run_at", "out_of_range", "must lie between the years 1970 and 9999"))
+		wrong.add(invalid("/run_at", "out_of_range", "must lie between the years 1970 and 9999"))
 	}
-	return errors.Join(errs...)
 }
 
 // maxLimitKey bounds [EnqueueOptions.LimitKey], in bytes.

@@ -14,6 +14,10 @@ const (
 	maxPrefetch  = 2000
 )
 
+// maxClaims bounds the claims of one lane that are under way at the same time. While
+// the store works on one, another is read and given out.
+const maxClaims = 2
+
 // lane holds the places for running jobs of one queue, and the jobs that were
 // claimed ahead.
 type lane struct {
@@ -21,23 +25,25 @@ type lane struct {
 	places  int
 	waiting chan *attempt // claimed and not started
 	room    chan struct{} // holds one element when there is as much room as was wanted
+	runners runners
 
-	runners atomic.Int64 // goroutines that run handlers, at most as many as places
-	idle    atomic.Int64 // those of them that wait for a job
 	running atomic.Int64 // jobs that have a place
+	asked   atomic.Int64 // jobs that claims under way may bring
 	ahead   atomic.Int64 // how many jobs to claim ahead
-	wanted  atomic.Int64 // the room that a wait is for
+	wanted  atomic.Int64 // the room that the fetcher waits for
 	started atomic.Int64 // jobs started since the last measure
 	guarded atomic.Bool  // the queue has limits
 }
 
 func newLane(queue string, places int) *lane {
-	return &lane{queue: queue, places: places, waiting: make(chan *attempt, places+maxPrefetch), room: make(chan struct{}, 1)}
+	l := &lane{queue: queue, places: places, waiting: make(chan *attempt, places+maxPrefetch), room: make(chan struct{}, 1)}
+	l.runners.most = places
+	return l
 }
 
 // free returns how many jobs to claim.
 func (l *lane) free() int {
-	return max(0, l.places+int(l.ahead.Load()-l.running.Load())-len(l.waiting))
+	return max(0, l.places+int(l.ahead.Load()-l.running.Load()-l.asked.Load())-len(l.waiting))
 }
 
 // worthwhile is the room that is worth the round trip of a claim.
@@ -65,23 +71,24 @@ func (l *lane) measure(d time.Duration) {
 	l.ahead.Store(min(maxPrefetch, int64(pace*prefetchTime.Seconds())))
 }
 
-// wait returns when there is room worth a claim, or any and d has passed, or ctx
-// has ended.
-func (l *lane) wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	want := l.worthwhile()
-	l.wanted.Store(int64(want))
-	defer l.wanted.Store(0)
-	for ctx.Err() == nil && l.free() < want {
-		select {
-		case <-ctx.Done():
-		case <-l.room:
-		case <-t.C:
-			want = 1
-			l.wanted.Store(1)
-		}
-	}
+// fetcher claims jobs for a lane.
+type fetcher struct {
+	*run
+	*lane
+	answers  chan answer
+	timer    *time.Timer // ends a rest, or the patience for more room
+	open     int         // claims under way
+	resting  bool        // the queue had nothing more to do
+	patient  bool        // room for a few jobs is not worth a claim yet
+	failures int
+	measured time.Time
+}
+
+// answer is what a claim brought.
+type answer struct {
+	asked int
+	jobs  []Info
+	err   error
 }
 
 // fetch claims jobs for the lane until ctx ends. Handlers run under base, which
@@ -90,107 +97,86 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	defer r.handBack(l)
 	woken, stop := r.registry.wakes.listen(l.queue)
 	defer stop()
-	begun := time.Now() //nolint:forbidigo // measures a pace
-	failures := 0
+	f := &fetcher{run: r, lane: l, answers: make(chan answer, maxClaims), timer: time.NewTimer(0), measured: time.Now()} //nolint:forbidigo // measures a pace
+	defer f.timer.Stop()
 	for ctx.Err() == nil {
-		if pause := time.Since(begun); pause > prefetchTime/5 { //nolint:forbidigo // measures a pace
-			l.measure(pause)
-			begun = begun.Add(pause)
-		}
-		free := l.free()
-		if free == 0 {
-			l.wait(ctx, r.opts.Poll)
+		if f.measurePace(); f.mayClaim() {
+			f.claim(ctx)
 			continue
 		}
-		jobs, err := r.claim(ctx, l.queue, free)
-		r.report(ctx, "claim", err)
-		if failures++; err == nil {
-			failures = 0
+		heard := woken
+		if f.open > 0 {
+			heard = nil // what has come meanwhile is looked for after the answer
 		}
-		for _, info := range jobs {
-			l.waiting <- r.take(ctx, base, info, l)
-			r.hire(ctx, l)
+		select {
+		case <-ctx.Done():
+		case a := <-f.answers:
+			f.accept(ctx, base, a)
+		case <-heard:
+			f.resting = false
+		case <-f.timer.C:
+			f.resting, f.patient = false, false
+		case <-l.room:
 		}
-		if len(jobs) == free {
-			l.wait(ctx, r.opts.Poll) // there may be more
-			continue
-		}
-		rest(ctx, jitter(r.pause(failures)), woken)
+	}
+	for f.open > 0 {
+		f.accept(ctx, base, <-f.answers)
 	}
 }
 
-// hire starts another runner if none is idle and there is a place for one. Runners
-// are kept, because a new goroutine's stack has to grow again for each job.
-func (r *run) hire(ctx context.Context, l *lane) {
-	if int(l.idle.Load()) >= len(l.waiting) || int(l.runners.Load()) >= l.places {
-		return
-	}
-	l.runners.Add(1)
-	go r.serve(ctx, l)
-}
-
-// handBack gives up what has not started.
-func (r *run) handBack(l *lane) {
-	close(l.waiting)
-	for a := range l.waiting {
-		r.unstarted(a)
+func (f *fetcher) measurePace() {
+	if pause := time.Since(f.measured); pause > prefetchTime/5 { //nolint:forbidigo // measures a pace
+		f.measure(pause)
+		f.measured = f.measured.Add(pause)
 	}
 }
 
-func (r *run) unstarted(a *attempt) {
-	a.stop(errDrain)
-	r.finish(a, nil, errDrain)
+// mayClaim reports whether to claim now. A second claim beside another is for queues
+// that are full.
+func (f *fetcher) mayClaim() bool {
+	f.wanted.Store(0)
+	if f.resting || f.open == maxClaims || f.open > 0 && !f.patient {
+		return false
+	}
+	want := 1
+	if f.patient {
+		want = f.worthwhile()
+	}
+	f.wanted.Store(int64(want)) // before looking, so that no room is missed
+	return f.free() >= want
 }
 
-// serve runs jobs of the lane in their order, until ctx ends.
-func (r *run) serve(ctx context.Context, l *lane) {
-	over := false
-	defer func() {
-		if !over { // the handler ended this goroutine
-			l.runners.Add(-1)
-			r.hire(ctx, l)
-		}
+// claim begins a claim of as many jobs as there is room for.
+func (f *fetcher) claim(ctx context.Context) {
+	n := f.free()
+	f.open++
+	f.asked.Add(int64(n))
+	go func() {
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		jobs, err := f.store.Claim(call, Claim{Node: f.nodeID(), Queue: f.queue, Kinds: f.kinds, Limit: n}, f.now())
+		f.answers <- answer{n, jobs, err}
 	}()
-	for {
-		l.idle.Add(1)
-		a, ok := <-l.waiting
-		l.idle.Add(-1)
-		if !ok {
-			over = true
-			return
-		}
-		if ctx.Err() != nil {
-			r.unstarted(a)
-			continue
-		}
-		r.hire(ctx, l) // whoever sent the next job may have counted on this runner
-		l.enter()
-		a.placed.Store(true)
-		if over = !r.execute(a); over {
-			return // another runner has the place by now
-		}
+}
+
+// accept gives out what a claim brought, and rests if that was all there is.
+func (f *fetcher) accept(ctx, base context.Context, a answer) {
+	f.open--
+	f.report(ctx, "claim", a.err)
+	if f.failures++; a.err == nil {
+		f.failures = 0
 	}
-}
-
-// replace starts a runner in the place of one whose handler does not return.
-func (r *run) replace(ctx context.Context, l *lane) {
-	l.runners.Add(-1)
-	r.hire(ctx, l)
-}
-
-// rest waits until d has passed, ctx has ended or jobs have come.
-func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-woken:
-	case <-t.C:
+	for _, info := range a.jobs {
+		f.waiting <- f.take(ctx, base, info, f.lane)
+		f.asked.Add(-1)
+		f.call(ctx, f.lane)
 	}
-}
-
-func (r *run) claim(ctx context.Context, queue string, limit int) ([]Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return r.store.Claim(ctx, Claim{Node: r.nodeID(), Queue: queue, Kinds: r.kinds, Limit: limit}, r.now())
+	f.asked.Add(int64(len(a.jobs) - a.asked))
+	f.patient = len(a.jobs) == a.asked // there may be more
+	f.resting = !f.patient
+	pause := f.opts.Poll
+	if f.resting {
+		pause = jitter(f.pause(f.failures))
+	}
+	f.timer.Reset(pause)
 }

@@ -32,7 +32,7 @@ type run struct {
 func newRun(w *Worker) *run {
 	r := &run{
 		Worker:    w,
-		outcomes:  make(chan Outcome, settleBatch),
+		outcomes:  make(chan Outcome, 4*settleBatch), // so that handlers seldom wait for the store
 		complete:  make(chan struct{}),
 		abandoned: make(chan struct{}),
 		held:      map[ID]*attempt{},

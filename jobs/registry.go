@@ -53,6 +53,11 @@ type KindOptions struct {
 	// Backoff returns how long to wait after the given failed attempt, counted
 	// from 1. Default: [Backoff].
 	Backoff func(attempt int) time.Duration
+	// Paid jobs cost money each time that they run, so a crash must repeat as few as
+	// can be: how an attempt ended is stored by itself and on disk before its place
+	// goes to another job. Those of other kinds are stored many at a time.
+	// Default: false.
+	Paid bool
 	// Schema is the JSON Schema of the arguments, in the dialect of OpenAPI 3.0,
 	// for callers that send JSON. Default: derived from the Go type by the
 	// package that serves HTTP.

@@ -100,7 +100,7 @@ func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) err
 		return nil
 	}
 	instead := a.named(r.failure(a, refused))
-	instead.Error = notStorable
+	instead.Error, instead.Durable = notStorable, out.Durable
 	return r.record(ctx, []Outcome{instead})
 }
 

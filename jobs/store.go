@@ -107,7 +107,9 @@ type WorkerStore interface {
 	// Settle records how attempts ended, each only if the job is Running under
 	// the outcome's epoch. The result has one element for each outcome: nil, or
 	// ErrLeaseLost where the job has moved on and was left alone. A job's Attempt
-	// appears in Attempts if the outcome has an error text.
+	// appears in Attempts if the outcome has an error text. If one of the outcomes is
+	// Durable, all are on disk when Settle returns, also where the store is set up to
+	// answer sooner.
 	Settle(ctx context.Context, outcomes []Outcome, now time.Time) ([]error, error)
 
 	// SaveProgress keeps what a running job tells about itself. It returns
@@ -200,4 +202,6 @@ type Outcome struct {
 	Error string
 	// Delay is how long a Retryable or Scheduled job waits for its next attempt.
 	Delay time.Duration
+	// Durable outcomes must survive the death of the machine.
+	Durable bool
 }

@@ -112,6 +112,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, s
 	app, err = levqor.New(bunlevqor.Stores(db), &levqor.Options{
 		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
 		Intake: []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
+		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
 	})
 	if err == nil {
 		err = httpjobs.Register(app.Registry, &httpjobs.Options{AllowPrivateNetworks: cfg.allowPrivate})

@@ -76,6 +76,49 @@ func InTx(ctx context.Context, db bun.IDB, fn func(ctx context.Context, tx bun.T
 	return err
 }
 
+// InDurableTx is [InTx] with a transaction that is on disk when it returns nil, whatever
+// the database is set up to do. Within the caller's own transaction that is up to the
+// caller.
+func InDurableTx(ctx context.Context, db bun.IDB, fn func(ctx context.Context, tx bun.Tx) error) error {
+	whole, ok := db.(*bun.DB)
+	if !ok {
+		return InTx(ctx, db, fn)
+	}
+	if postgres(db) {
+		return InTx(ctx, db, func(ctx context.Context, tx bun.Tx) error {
+			_, err := tx.ExecContext(ctx, "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'")
+			if err != nil {
+				return err
+			}
+			return fn(ctx, tx)
+		})
+	}
+	return withFullSync(ctx, whole, func(conn bun.Conn) error { return InTx(ctx, conn, fn) })
+}
+
+// withFullSync calls fn with a connection of SQLite that waits for the disk at each
+// commit. A transaction that has begun cannot be changed so any more.
+func withFullSync(ctx context.Context, db *bun.DB, fn func(conn bun.Conn) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // goes back to the pool
+	var before int
+	if err := conn.NewRaw("PRAGMA synchronous").Scan(ctx, &before); err != nil {
+		return err
+	}
+	const full = 2
+	if before >= full {
+		return fn(conn)
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = ?", before) //nolint:errcheck // at worst slower from then on
+	return fn(conn)
+}
+
 // OldestTransaction returns the age of the oldest transaction that keeps dead rows of
 // the database from being cleared away; 0 on SQLite, which has no such. A role that may
 // not see the others' sessions sees its own.

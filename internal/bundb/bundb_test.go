@@ -6,11 +6,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/internal/dbtest"
@@ -117,6 +120,68 @@ func TestInTxRunsAgainWhatAnotherTransactionPrevented(t *testing.T) {
 			if !errors.Is(got, err) || runs != want {
 				t.Errorf("%v: %v after %d runs, want %d", err, got, runs, want)
 			}
+		}
+	})
+}
+
+func TestADurableTransactionIsOnDisk(t *testing.T) {
+	settings := map[string]struct{ read, lax, strict string }{
+		"pg":     {"SHOW synchronous_commit", "off", "on"},
+		"sqlite": {"PRAGMA synchronous", "1", "2"},
+	}
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		url := fresh(t)
+		if strings.HasPrefix(url, "postgres") {
+			url += "&synchronous_commit=off"
+		}
+		db := dbtest.Open(t, url)
+		want := settings[db.Dialect().Name().String()]
+		read := func(db bun.IDB) (setting string) {
+			t.Helper()
+			if err := db.NewRaw(want.read).Scan(t.Context(), &setting); err != nil {
+				t.Fatal(err)
+			}
+			return setting
+		}
+		for _, failure := range []error{nil, errors.New("boom")} {
+			err := bundb.InDurableTx(t.Context(), db, func(_ context.Context, tx bun.Tx) error {
+				if got := read(tx); got != want.strict {
+					t.Errorf("within the transaction: %s, want %s", got, want.strict)
+				}
+				return failure
+			})
+			if !errors.Is(err, failure) {
+				t.Errorf("InDurableTx = %v, want %v", err, failure)
+			}
+			if got := read(db); got != want.lax {
+				t.Errorf("afterwards: %s, want %s as before", got, want.lax)
+			}
+		}
+	})
+}
+
+func TestExecAllRunsStatementsInOrderAndStopsAtTheFirstFailure(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		if _, err := db.ExecContext(t.Context(), "CREATE TABLE a (x integer PRIMARY KEY, y text)"); err != nil {
+			t.Fatal(err)
+		}
+		insert := func(x int, y string) schema.QueryAppender { return bun.SafeQuery("INSERT INTO a VALUES (?, ?)", x, y) }
+		run := func(all ...schema.QueryAppender) (n int, err error) {
+			err = bundb.InTx(t.Context(), db, func(ctx context.Context, tx bun.Tx) (err error) {
+				n, err = bundb.ExecAll(ctx, tx, all)
+				return err
+			})
+			return n, err
+		}
+		if n, err := run(insert(1, "it's ?0 $1"), insert(2, "b"), bun.SafeQuery("UPDATE a SET x = x + 10")); n != 4 || err != nil {
+			t.Errorf("ExecAll = %d, %v; want 4 rows changed", n, err)
+		}
+		if n, err := run(insert(3, "c"), insert(12, "taken"), insert(4, "d")); n != 1 || err == nil {
+			t.Errorf("ExecAll = %d, %v; want the failure of the second statement", n, err)
+		}
+		var kept []string
+		if err := db.NewRaw("SELECT y FROM a ORDER BY x").Scan(t.Context(), &kept); err != nil || !slices.Equal(kept, []string{"it's ?0 $1", "b"}) {
+			t.Errorf("%q is stored, %v; want what the first call stored", kept, err)
 		}
 	})
 }

@@ -25,6 +25,10 @@ func (q *Fixed) Each(ctx context.Context, db bun.IDB, row func(scan func(dest ..
 	if err != nil {
 		return err
 	}
+	return eachRow(rows, row)
+}
+
+func eachRow(rows *sql.Rows, row func(scan func(dest ...any) error) error) error {
 	defer rows.Close() //nolint:errcheck // Err says it
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {

@@ -23,8 +23,12 @@
 // Jobs that are not over stand in levqor_jobs_live, those that are over in
 // levqor_jobs_done, worker processes in levqor_jobs_node. The split keeps the
 // table and the indexes that every claim goes through as small as the backlog,
-// whatever the history. What is over is counted as it ends, in levqor_jobs_tally; what is
-// not over is counted by workers now and then, in levqor_jobs_count.
+// whatever the history. On PostgreSQL levqor_jobs_done has a partition for each day,
+// which [Store.Forget] makes ahead and drops; the role of the workers owns the tables
+// for that, or else history is deleted row by row.
+//
+// What is over is counted as it ends, in levqor_jobs_tally; what is not over is counted by
+// workers now and then, in levqor_jobs_count.
 package bunjobs
 
 import (
@@ -64,6 +68,7 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
+	pass   pass
 }
 
 var _ jobs.Store = (*Store)(nil)

@@ -74,6 +74,12 @@ func TestDeadLetterStore(t *testing.T) {
 	})
 }
 
+func TestHistoryStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 // An open transaction of anybody keeps dead rows alive.
 func TestHealthTellsOfAnOldTransaction(t *testing.T) {
 	db := open(t, dbtest.Postgres(t))
@@ -179,5 +185,36 @@ func TestADatabaseThatIsGoneIsUnavailable(t *testing.T) {
 		if err := bunjobs.Check(t.Context(), db); !errors.Is(err, jobs.ErrUnavailable) {
 			t.Errorf("Check = %v, want ErrUnavailable", err)
 		}
+	})
+}
+
+func TestAnInsertionOfManyStatementsIsAllOrNothing(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		store := bunjobs.New(open(t, fresh(t)))
+		batch := make([]jobs.Insertion, 6001) // three statements
+		for i := range batch {
+			batch[i] = jobs.Insertion{Info: jobs.Info{ID: jobs.ID(i + 1), Tenant: "a", Kind: "k", Queue: "q", Args: []byte("{}"), MaxAttempts: 1}}
+		}
+		newest := func(want jobs.ID) {
+			t.Helper()
+			all, err := store.List(t.Context(), jobs.ListQuery{Tenant: "a", Limit: 1})
+			if err != nil || len(all) != 1 || all[0].ID != want {
+				t.Errorf("the newest job is %v, %v; want %s", all, err, want)
+			}
+		}
+		if taken, err := store.Insert(t.Context(), batch[6000:], time.Time{}); err != nil || len(taken) > 0 {
+			t.Fatalf("Insert = %v, %v", taken, err)
+		}
+		if taken, err := store.Insert(t.Context(), batch, time.Time{}); err != nil || len(taken) != 1 || taken[0] != 6000 {
+			t.Errorf("Insert = %v, %v; want the last ID taken", taken, err)
+		}
+		if _, err := store.Get(t.Context(), "a", 1); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("Get = %v, want nothing stored by the first statement", err)
+		}
+		batch[6000].ID = 7000
+		if taken, err := store.Insert(t.Context(), batch, time.Time{}); err != nil || len(taken) > 0 {
+			t.Errorf("Insert = %v, %v", taken, err)
+		}
+		newest(7000)
 	})
 }

@@ -2,6 +2,7 @@ package bunjobs
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"time"
 
@@ -144,17 +145,13 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		}
 		defer func() { s.turns.served(c.Queue, lines, claimed) }()
 		err = jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
-			rows, err := take(ctx, tx, c, shares, now)
-			if err != nil {
-				return nil, err
-			}
+			before := len(claimed)
+			claimed, err = take(ctx, tx, c, shares, now, claimed)
 			got := map[jobs.LineKey]int{}
-			for i := range rows {
-				rows[i].Queue, rows[i].State = c.Queue, uint8(jobs.Running)
-				got[jobs.LineKey{Tenant: rows[i].Tenant, Key: rows[i].LimitKey}]++
+			for _, job := range claimed[before:] {
+				got[job.Line()]++
 			}
-			claimed = append(claimed, infos(rows)...)
-			return got, nil
+			return got, err
 		})
 		if err != nil {
 			return err
@@ -226,8 +223,8 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 	return ready, all && unkeyed < limit && keyed < limit, nil
 }
 
-// take claims each line's share.
-func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time) ([]row, error) {
+// take claims each line's share and adds the jobs to those of the claim.
+func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time, claimed []jobs.Info) ([]jobs.Info, error) {
 	parts := make(union, len(shares))
 	for i, share := range shares {
 		key := bun.SafeQuery("IS NULL")
@@ -237,9 +234,17 @@ func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare,
 		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
-	var rows []row
-	err := tx.NewRaw(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end).Scan(ctx, &rows)
-	return rows, err
+	query := bun.SafeQuery(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end)
+	var r row
+	var limitKey, uniqueKey sql.NullString
+	err := bundb.Each(ctx, tx, query, func(scan func(...any) error) error {
+		err := scan(&r.ID, &r.Tenant, &r.Kind, &r.Priority, &r.Args, &r.Attempt, &r.MaxAttempts, &r.Attempts, &r.Timeout,
+			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Epoch)
+		r.Queue, r.State, r.LimitKey, r.UniqueKey = c.Queue, uint8(jobs.Running), limitKey.String, uniqueKey.String
+		claimed = append(claimed, r.info())
+		return err
+	})
+	return claimed, err
 }
 
 // union writes subqueries that have an order and a limit each.

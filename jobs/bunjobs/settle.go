@@ -2,6 +2,7 @@ package bunjobs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -28,8 +29,12 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 			other = append(other, out)
 		}
 	}
+	inTx := bundb.InTx
+	if slices.ContainsFunc(outcomes, func(out jobs.Outcome) bool { return out.Durable }) {
+		inTx = bundb.InDurableTx
+	}
 	var lost []jobs.Lease
-	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+	err := inTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		lost = lost[:0]
 		if err := nameJobs(ctx, tx, completed); err != nil {
 			return err

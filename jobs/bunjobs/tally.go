@@ -63,6 +63,17 @@ func tallyJobs(ctx context.Context, tx bun.Tx, all []jobs.Info, n int) error {
 	return nil
 }
 
+// forgetTallies forgets the counts of days that left the history as a whole, from its
+// beginning if the first instant is not given. Only some states of the days may have left.
+func forgetTallies(ctx context.Context, tx bun.Tx, from, to bundb.Time, states schema.QueryAppender) error {
+	since := bun.SafeQuery("1 = 1")
+	if !from.IsZero() {
+		since = bun.SafeQuery("day >= ?", from)
+	}
+	_, err := tx.NewRaw("DELETE FROM levqor_jobs_tally WHERE ? AND day < ? AND ?", since, to, states).Exec(ctx)
+	return err
+}
+
 // tallyCompleted counts outcomes that completed their jobs, all but the lost ones. Around
 // midnight the day may be the next one: the count then outlives the jobs by a day.
 func tallyCompleted(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, lost []jobs.Lease, now time.Time) error {

@@ -116,6 +116,28 @@ func (e *countEnv) wantOver(state jobs.State, want int, promise string) {
 	}
 }
 
+// forgetter returns what forgets completed jobs after a day and dead letters after three,
+// or skips the case if the store forgets nothing.
+func forgetter(e *countEnv) func(now time.Time) {
+	history, ok := e.Store.(jobs.HistoryStore)
+	if !ok {
+		e.Skip("the store keeps all of its history")
+	}
+	return func(now time.Time) {
+		e.Helper()
+		for range 100 {
+			done, err := history.Forget(e.ctx, jobs.Retention{Completed: 24 * time.Hour, Discarded: 72 * time.Hour}, 10, now)
+			if err != nil {
+				e.Fatalf("Forget = %v", err)
+			}
+			if done {
+				return
+			}
+		}
+		e.Fatal("Forget never ends")
+	}
+}
+
 var countCases = []countCase{
 	{"an empty store has no queues", func(e *countEnv) {
 		now := e.recount(t0)
@@ -202,6 +224,36 @@ var countCases = []countCase{
 		}
 		e.wantOver(jobs.Discarded, 1, "the other has an attempt left")
 		e.wantListed(e.recount(t0.Add(2*lease)), "after a rescue", "a")
+	}},
+	{"what is forgotten no longer counts", func(e *countEnv) {
+		forget := forgetter(e)
+		for _, ahead := range []bool{false, true} { // with and without a place made ready for the day
+			day := t0
+			if ahead {
+				day = t0.Add(100 * 24 * time.Hour)
+				forget(day)
+			}
+			for _, state := range []jobs.State{jobs.Completed, jobs.Discarded, jobs.Completed} {
+				e.insert(day, job())
+				e.join(1, day)
+				info := e.claim(1, 1, day)[0]
+				if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: state}, day); err != nil {
+					e.Fatal(err)
+				}
+				if err := e.Leave(e.ctx, 1, day); err != nil {
+					e.Fatal(err)
+				}
+			}
+			now := e.recount(day)
+			e.wantListed(now, "all are there", "a")
+			forget(day.Add(50 * time.Hour))
+			e.wantListed(now, "the dead letter stays", "a")
+			e.wantOver(jobs.Completed, 0, "their time is over")
+			e.wantOver(jobs.Discarded, 1, "its time is not over")
+			forget(day.Add(100 * time.Hour))
+			e.wantOver(jobs.Discarded, 0, "its time is over")
+			e.wantListed(e.recount(day.Add(100*time.Hour)), "nothing is there", "a")
+		}
 	}},
 	{"recounts at once count each job once", func(e *countEnv) {
 		e.everyState()

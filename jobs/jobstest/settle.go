@@ -29,6 +29,23 @@ var settleCases = []testCase{
 			e.Errorf("Result is %q, want nil", got.Result)
 		}
 	}},
+	{"a durable outcome is stored beside others and fenced like them", func(e *env) {
+		first := e.claimed()
+		e.insert(t0, job())
+		second := e.claim(1, 1, t0)[0]
+		late := leaseOf(second)
+		late.Epoch--
+		results, err := e.Settle(e.ctx, []jobs.Outcome{
+			{Lease: leaseOf(first), State: jobs.Completed, Durable: true},
+			{Lease: leaseOf(second), State: jobs.Completed},
+			{Lease: late, State: jobs.Completed, Durable: true},
+		}, t0)
+		if err != nil || results[0] != nil || results[1] != nil || !errors.Is(results[2], jobs.ErrLeaseLost) {
+			e.Fatalf("Settle = %v, %v; want the last refused", results, err)
+		}
+		e.wantState(first.ID, jobs.Completed, "it was settled")
+		e.wantState(second.ID, jobs.Completed, "it was settled")
+	}},
 	{"a failed job waits and remembers why", func(e *env) {
 		info := e.claimed()
 		if err := e.settle(jobs.Outcome{Lease: leaseOf(info), State: jobs.Retryable, Error: "it's ? \"bad\"", Delay: time.Minute}, t0.Add(time.Second)); err != nil {

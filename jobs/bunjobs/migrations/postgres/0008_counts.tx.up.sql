@@ -46,4 +46,4 @@ CREATE TABLE levqor_jobs_recount (
 INSERT INTO levqor_jobs_recount (id, due_at, count_at) VALUES (1, 'epoch', 'epoch');
 
 -- Dead letters, which are few, are found among any number of other jobs that are over.
-CREATE INDEX levqor_jobs_done_dead ON levqor_jobs_done (tenant, id) WHERE state = 7;
+CREATE INDEX levqor_jobs_done_discarded ON levqor_jobs_done (tenant, id) WHERE state = 7;
