@@ -136,7 +136,7 @@ func TestDeadLettersAreFoundByAnIndex(t *testing.T) {
 		}
 		looks := 0
 		for _, query := range seen.queries {
-			if !strings.Contains(query, "levqor_jobs_done") {
+			if !strings.Contains(query, "levqor_jobs_done") || strings.HasPrefix(query, "DELETE") {
 				continue
 			}
 			looks++
