@@ -268,6 +268,41 @@ type BulkResult struct {
 // due, `skip` for none, `all` for each.
 type CatchUp string
 
+// DeadLetterGroup Discarded jobs that ended alike.
+type DeadLetterGroup struct {
+	// Error The first 512 characters of the last error; empty for none.
+	Error string `json:"error"`
+
+	// FirstAt When the first of them was discarded.
+	FirstAt time.Time `json:"first_at"`
+
+	// Jobs How many there are among those that were looked at.
+	Jobs int `json:"jobs"`
+
+	// Kind Example: http.request
+	Kind string `json:"kind"`
+
+	// LastAt When the last of them was discarded.
+	LastAt time.Time `json:"last_at"`
+
+	// NewestJobID Example: job_0Bk3mP9xQ2d
+	NewestJobID string `json:"newest_job_id"`
+
+	// Queue Example: default
+	Queue string `json:"queue"`
+}
+
+// DeadLetters defines model for DeadLetters.
+type DeadLetters struct {
+	Data []DeadLetterGroup `json:"data"`
+
+	// HasMore There are others, which were created earlier.
+	HasMore bool `json:"has_more"`
+
+	// Jobs How many discarded jobs were looked at.
+	Jobs int `json:"jobs"`
+}
+
 // FieldError What is wrong with one value. It has a pointer, if the value is in the body, or a parameter.
 type FieldError struct {
 	// Code A stable name of what is wrong, such as required or too_long.
@@ -363,6 +398,15 @@ type Job struct {
 
 	// TimeoutSeconds The bound on one attempt; absent where there is none.
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+}
+
+// JobCounts defines model for JobCounts.
+type JobCounts struct {
+	// CountedAt When the jobs that are not over were counted; absent if no worker has done it yet.
+	CountedAt *time.Time `json:"counted_at,omitempty"`
+
+	// Data The queues that have jobs, in the order of their names.
+	Data []QueueCounts `json:"data"`
 }
 
 // JobFilter Which jobs; an empty filter selects all that the operation changes.
@@ -612,6 +656,20 @@ type Queue struct {
 
 	// Weights The shares of tenants where there is more work than places, 1 by default.
 	Weights map[string]int `json:"weights,omitempty"`
+}
+
+// QueueCounts defines model for QueueCounts.
+type QueueCounts struct {
+	Cancelled int `json:"cancelled"`
+	Completed int `json:"completed"`
+	Discarded int `json:"discarded"`
+
+	// Queue Example: default
+	Queue     string `json:"queue"`
+	Ready     int    `json:"ready"`
+	Retryable int    `json:"retryable"`
+	Running   int    `json:"running"`
+	Scheduled int    `json:"scheduled"`
 }
 
 // QueueList defines model for QueueList.
@@ -930,12 +988,38 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetDeadLetters What went wrong
+	//
+	// The thousand discarded jobs that were created last, put together by kind, queue and
+	// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+	// change with the operation `retry` and a filter of both and the state `discarded`;
+	// to see a job's attempts, get the job.
+	//
+	// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+	GetDeadLetters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetJobsHealth Are jobs worked off?
 	//
 	// Signals of trouble; each takes the same time however many jobs there are.
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJobCounts Count jobs
+	//
+	// How many jobs there are by queue and state; takes the same time however many.
+	// Those that are over are exact; others are as they were at `counted_at`, which is
+	// a second or two ago unless there are very many.
+	//
+	// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+	GetJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAllJobCounts Count the jobs of all tenants
+	//
+	// As getJobCounts does, summed up over all tenants.
+	//
+	// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+	GetAllJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
@@ -1184,6 +1268,26 @@ type ClientInterface interface {
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// GetDeadLetters What went wrong
+//
+// The thousand discarded jobs that were created last, put together by kind, queue and
+// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+// change with the operation `retry` and a filter of both and the state `discarded`;
+// to see a job's attempts, get the job.
+//
+// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+func (c *Client) GetDeadLetters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDeadLettersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetJobsHealth Are jobs worked off?
 //
 // Signals of trouble; each takes the same time however many jobs there are.
@@ -1191,6 +1295,42 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 func (c *Client) GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJobsHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJobCounts Count jobs
+//
+// How many jobs there are by queue and state; takes the same time however many.
+// Those that are over are exact; others are as they were at `counted_at`, which is
+// a second or two ago unless there are very many.
+//
+// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+func (c *Client) GetJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobCountsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAllJobCounts Count the jobs of all tenants
+//
+// As getJobCounts does, summed up over all tenants.
+//
+// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+func (c *Client) GetAllJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAllJobCountsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1747,6 +1887,33 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// NewGetDeadLettersRequest constructs an http.Request for the GetDeadLetters method
+func NewGetDeadLettersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/dead-letters")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetJobsHealthRequest constructs an http.Request for the GetJobsHealth method
 func NewGetJobsHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -1757,6 +1924,60 @@ func NewGetJobsHealthRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/health/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetJobCountsRequest constructs an http.Request for the GetJobCounts method
+func NewGetJobCountsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/job-counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAllJobCountsRequest constructs an http.Request for the GetAllJobCounts method
+func NewGetAllJobCountsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/job-counts/all")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2980,6 +3201,18 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetDeadLettersWithResponse What went wrong
+	//
+	// The thousand discarded jobs that were created last, put together by kind, queue and
+	// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+	// change with the operation `retry` and a filter of both and the state `discarded`;
+	// to see a job's attempts, get the job.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+	GetDeadLettersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDeadLettersResponse, error)
+
 	// GetJobsHealthWithResponse Are jobs worked off?
 	//
 	// Signals of trouble; each takes the same time however many jobs there are.
@@ -2988,6 +3221,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobsHealthResponse, error)
+
+	// GetJobCountsWithResponse Count jobs
+	//
+	// How many jobs there are by queue and state; takes the same time however many.
+	// Those that are over are exact; others are as they were at `counted_at`, which is
+	// a second or two ago unless there are very many.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+	GetJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobCountsResponse, error)
+
+	// GetAllJobCountsWithResponse Count the jobs of all tenants
+	//
+	// As getJobCounts does, summed up over all tenants.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+	GetAllJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAllJobCountsResponse, error)
 
 	// ListJobsWithResponse List jobs
 	//
@@ -3280,6 +3533,61 @@ type ClientWithResponsesInterface interface {
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 }
 
+// GetDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for GetDeadLetters
+type GetDeadLettersResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeadLetters
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDeadLettersResponse) GetJSON200() *DeadLetters {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDeadLettersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetJobsHealthResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobsHealth
 type GetJobsHealthResponseDefaultHeaders struct {
 	RequestID string
@@ -3329,6 +3637,116 @@ func (r GetJobsHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetJobsHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobCountsResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobCounts
+type GetJobCountsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetJobCountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobCountsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobCountsResponse) GetJSON200() *JobCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobCountsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobCountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobCountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobCountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobCountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAllJobCountsResponseDefaultHeaders the declared response headers of an HTTP default response for GetAllJobCounts
+type GetAllJobCountsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetAllJobCountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAllJobCountsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAllJobCountsResponse) GetJSON200() *JobCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAllJobCountsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAllJobCountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAllJobCountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAllJobCountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAllJobCountsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4768,6 +5186,24 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// GetDeadLettersWithResponse What went wrong
+//
+// The thousand discarded jobs that were created last, put together by kind, queue and
+// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+// change with the operation `retry` and a filter of both and the state `discarded`;
+// to see a job's attempts, get the job.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+func (c *ClientWithResponses) GetDeadLettersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDeadLettersResponse, error) {
+	rsp, err := c.GetDeadLetters(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDeadLettersResponse(rsp)
+}
+
 // GetJobsHealthWithResponse Are jobs worked off?
 //
 // Signals of trouble; each takes the same time however many jobs there are.
@@ -4781,6 +5217,38 @@ func (c *ClientWithResponses) GetJobsHealthWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseGetJobsHealthResponse(rsp)
+}
+
+// GetJobCountsWithResponse Count jobs
+//
+// How many jobs there are by queue and state; takes the same time however many.
+// Those that are over are exact; others are as they were at `counted_at`, which is
+// a second or two ago unless there are very many.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+func (c *ClientWithResponses) GetJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobCountsResponse, error) {
+	rsp, err := c.GetJobCounts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobCountsResponse(rsp)
+}
+
+// GetAllJobCountsWithResponse Count the jobs of all tenants
+//
+// As getJobCounts does, summed up over all tenants.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+func (c *ClientWithResponses) GetAllJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAllJobCountsResponse, error) {
+	rsp, err := c.GetAllJobCounts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAllJobCountsResponse(rsp)
 }
 
 // ListJobsWithResponse List jobs
@@ -5253,6 +5721,52 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// ParseGetDeadLettersResponse parses an HTTP response from a GetDeadLettersWithResponse call
+func ParseGetDeadLettersResponse(rsp *http.Response) (*GetDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeadLetters
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetJobsHealthResponse parses an HTTP response from a GetJobsHealthWithResponse call
 func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5286,6 +5800,98 @@ func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, err
 	switch {
 	case true:
 		var headers GetJobsHealthResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobCountsResponse parses an HTTP response from a GetJobCountsWithResponse call
+func ParseGetJobCountsResponse(rsp *http.Response) (*GetJobCountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobCountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetJobCountsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAllJobCountsResponse parses an HTTP response from a GetAllJobCountsWithResponse call
+func ParseGetAllJobCountsResponse(rsp *http.Response) (*GetAllJobCountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAllJobCountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAllJobCountsResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -46,6 +46,12 @@ type attempt struct {
 
 func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
 
+// named returns an outcome of the attempt with what stores count it by.
+func (a *attempt) named(out Outcome) Outcome {
+	out.Tenant, out.Queue = a.info.Tenant, a.info.Queue
+	return out
+}
+
 // take keeps a claimed job until the store has its outcome.
 func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
@@ -118,7 +124,7 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 	if err != nil && errors.Is(why, errTimeout) {
 		err = errTimeout
 	}
-	out := r.outcome(a, result, err, why)
+	out := a.named(r.outcome(a, result, err, why))
 	if a.record != nil && out.State != Ready { // what was handed back cost nothing
 		out.Durable = true
 		a.record(out)

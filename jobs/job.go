@@ -52,7 +52,7 @@ func (j *Job[A]) Complete(ctx context.Context, store WorkerStore, result any) er
 	if err != nil {
 		return fmt.Errorf("jobs: complete %s: %w", j.ID, err)
 	}
-	lost, err := store.Settle(ctx, []Outcome{{Lease: j.lease(), State: Completed, Result: raw}}, j.worker.now())
+	lost, err := store.Settle(ctx, []Outcome{{Lease: j.lease(), Tenant: j.Tenant, Queue: j.Queue, State: Completed, Result: raw}}, j.worker.now())
 	if err == nil {
 		err = lost[0]
 	}

@@ -57,13 +57,19 @@
 // changes them. [Registry.Subscribe] gives the typed [Event] of all that this process
 // does, such as for webhooks and metrics.
 //
+// # Looking at it
+//
+// [Queue.Counts] and [Queues.Counts] tell how many jobs there are in which state, however
+// many, [Queue.DeadLetters] what went wrong, [CheckHealth] whether jobs are worked off.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
 // Package bunjobs keeps them in PostgreSQL or a SQLite file. [Signals], such as those of
 // package pgxjobs, tell workers in other processes at once what was stored. To write another
-// store, implement [Store] and run the cases of package jobstest; [ScheduleStore] and
-// [LimitStore] are abilities of their own.
+// store, implement [Store] and run the cases of package jobstest; [ScheduleStore],
+// [LimitStore], [HistoryStore], [HealthStore], [LogStore], [CountStore] and
+// [DeadLetterStore] are abilities of their own.
 package jobs
 
 import (

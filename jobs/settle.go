@@ -99,7 +99,7 @@ func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) err
 		r.drop(a)
 		return nil
 	}
-	instead := r.failure(a, refused)
+	instead := a.named(r.failure(a, refused))
 	instead.Error, instead.Durable = notStorable, out.Durable
 	return r.record(ctx, []Outcome{instead})
 }

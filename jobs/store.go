@@ -192,6 +192,9 @@ type Claim struct {
 type Outcome struct {
 	// Lease says which job, and proves the right to settle it.
 	Lease Lease
+	// Tenant and Queue are those of the job as it was claimed, so that a store need
+	// not read them to count the job; both empty if the caller does not know them.
+	Tenant, Queue string
 	// State is what becomes of the job: Completed, Discarded, Retryable, Scheduled
 	// for an attempt that does not count (snoozed), or Ready for one that does not
 	// count either (handed back unstarted).

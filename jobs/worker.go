@@ -123,6 +123,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var keepers, fetchers sync.WaitGroup
 	keepers.Go(func() { r.keep(base) })
 	keepers.Go(func() { r.promote(base) })
+	keepers.Go(func() { r.recount(base) })
 	keepers.Go(func() { r.forget(base) })
 	keepers.Go(func() { r.hear(base) })
 	keepers.Go(func() { r.registry.sendSignals(base, r.opts.Logger) })

@@ -47,6 +47,10 @@ type Options struct {
 	// Signals tell nodes at once what others have taken in and cancelled, such as those
 	// of [github.com/levqor/sdk/jobs/pgxjobs.Open]. Default: none; nodes look for it.
 	Signals jobs.Signals
+	// Intake hooks wrap what takes jobs in; see [jobs.RegistryOptions]. Default: none.
+	Intake []jobs.IntakeHook
+	// Execution hooks wrap each attempt; see [jobs.RegistryOptions]. Default: none.
+	Execution []jobs.ExecutionHook
 	// NoWorker makes a node that takes jobs in, works none off and fires no
 	// schedules.
 	NoWorker bool
@@ -104,7 +108,8 @@ func New(stores Stores, opts *Options) (*App, error) {
 	}
 	a.KeyRing = ring
 	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{
-		Validator: a.opts.Validator, Sealer: ring.Sealer(), Signals: a.opts.Signals, Logger: a.opts.Logger,
+		Validator: a.opts.Validator, Sealer: ring.Sealer(), Intake: a.opts.Intake, Execution: a.opts.Execution,
+		Signals: a.opts.Signals, Logger: a.opts.Logger,
 	})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
 	a.Queues = jobs.NewQueues(stores.Limits).ForRegistry(a.Registry)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -52,10 +53,11 @@ func TestMain(m *testing.M) {
 // process is a running server.
 type process struct {
 	*testing.T
-	cmd *exec.Cmd
-	url string
-	key string // of the owner, if this process printed it
-	log *lockedLog
+	cmd     *exec.Cmd
+	url     string
+	metrics chan string // their URL, if they are served
+	key     string      // of the owner, if this process printed it
+	log     *lockedLog
 }
 
 type lockedLog struct {
@@ -82,7 +84,7 @@ func start(t *testing.T, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}}
+	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}, metrics: make(chan string, 1)}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), append([]string{"LEVQOR_ADDR=127.0.0.1:0", "LEVQOR_ALLOW_PRIVATE_NETWORKS=true"}, env...)...)
 	stderr, err := p.cmd.StderrPipe()
@@ -98,6 +100,9 @@ func start(t *testing.T, env ...string) *process {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			if u, ok := strings.CutPrefix(lines.Text(), "url: "); ok {
 				urls <- u
+			}
+			if u, ok := strings.CutPrefix(lines.Text(), "metrics: "); ok {
+				p.metrics <- u
 			}
 			if k, ok := strings.CutPrefix(lines.Text(), "owner key: "); ok {
 				keys <- k
@@ -310,6 +315,28 @@ func TestFourServersThatStartAtOncePrintOneOwnersKey(t *testing.T) {
 			t.Errorf("%d servers printed an owner's key, want 1", printed)
 		}
 	})
+}
+
+// Figures of all tenants are for the operator, on a listener of their own.
+func TestMetricsAreServedApart(t *testing.T) {
+	p := start(t, "LEVQOR_DATABASE_URL="+dbtest.SQLite(t), "LEVQOR_METRICS_ADDR=127.0.0.1:0")
+	var metrics string
+	select {
+	case metrics = <-p.metrics:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the server does not say where its metrics are:\n%s", p.log)
+	}
+	for url, want := range map[string]int{metrics: http.StatusOK, p.url + "/metrics": http.StatusNotFound} {
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != want || (want == http.StatusOK) != strings.Contains(string(text), "levqor_jobs_nodes") {
+			t.Errorf("GET %s gave %d, %v, want %d:\n%s", url, resp.StatusCode, err, want, text)
+		}
+	}
 }
 
 func TestTheServerEndsInOrder(t *testing.T) {

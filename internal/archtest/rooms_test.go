@@ -21,6 +21,7 @@ var rooms = map[string]room{
 	"jobs/pgxjobs":                {"internal/fault jobs", []technology{pgxconn}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
 	"jobs/oteljobs":               {"internal/fault jobs", []technology{otel, http}},
+	"jobs/prometheusjobs":         {"internal/fault jobs", []technology{http, prometheus}},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
 	"levqor/identity":             {"internal/fault", nil},
 	"levqor/levqortest":           {"internal/fault jobs levqor levqor/identity", nil},
@@ -36,7 +37,7 @@ var rooms = map[string]room{
 	"examples/customstore":        {"internal/fault jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},
-	"examples/server":             {"*", []technology{bun, cron, pgx, sqlite, http, oapi, validation}},
+	"examples/server":             {"*", []technology{bun, cron, pgx, prometheus, sqlite, http, oapi, validation}},
 }
 
 const (
@@ -47,9 +48,11 @@ const (
 	pgx     technology = pgxconn + " github.com/jackc/puddle/v2 golang.org/x/sync"
 	sqlite  technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
-	cron technology = "github.com/robfig/cron/v3"
 	otel technology = "go.opentelemetry.io/otel go.opentelemetry.io/auto/sdk github.com/cespare/xxhash/v2 github.com/go-logr/logr " +
 		"github.com/go-logr/stdr"
+	prometheus technology = "github.com/prometheus github.com/beorn7/perks github.com/cespare/xxhash/v2 github.com/munnerz/goautoneg " +
+		"google.golang.org/protobuf golang.org/x/sys"
+	cron       technology = "github.com/robfig/cron/v3"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
 		"github.com/santhosh-tekuri/jsonschema/v6 go.yaml.in/yaml/v4 golang.org/x/text " +
@@ -68,6 +71,7 @@ var homes = []struct{ imports, names string }{
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
 	{"go.opentelemetry.io", "otel*"},
+	{"github.com/prometheus", "prometheusjobs"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},
 	{"flag", ""},

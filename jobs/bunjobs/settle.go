@@ -36,7 +36,13 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 	var lost []jobs.Lease
 	err := inTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		lost = lost[:0]
+		if err := nameJobs(ctx, tx, completed); err != nil {
+			return err
+		}
 		if err := complete(ctx, tx, completed, now, &lost); err != nil {
+			return err
+		}
+		if err := tallyCompleted(ctx, tx, completed, lost, now); err != nil {
 			return err
 		}
 		return settle(ctx, tx, other, now, &lost)

@@ -192,6 +192,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
 		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
 	}
+	counts(t, s, c)
 	queues(t, c)
 	schedules(t, c)
 	system(t, stranger.API())
@@ -370,6 +371,9 @@ func FuzzHTTP(f *testing.F) {
 		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"move","queue":"q","filter":{},"cursor":"AAAA"}`},
 		{"PUT", "/api/v1/queues/q", "", `{"max_running":1,"rate":{"count":1,"per_seconds":1e-3},"weights":{"a b":1,"":2}}`},
 		{"POST", "/api/v1/queues/%2F/pause", "", ""},
+		{"GET", "/api/v1/job-counts", "", ""},
+		{"GET", "/api/v1/job-counts/all?x=1", "", ""},
+		{"GET", "/api/v1/dead-letters", "", "x"},
 		{"GET", "/api/v1//jobs/x", "", ""},
 		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},

@@ -17,9 +17,18 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetDeadLetters What went wrong
+	// (GET /api/v1/dead-letters)
+	GetDeadLetters(w http.ResponseWriter, r *http.Request)
 	// GetJobsHealth Are jobs worked off?
 	// (GET /api/v1/health/jobs)
 	GetJobsHealth(w http.ResponseWriter, r *http.Request)
+	// GetJobCounts Count jobs
+	// (GET /api/v1/job-counts)
+	GetJobCounts(w http.ResponseWriter, r *http.Request)
+	// GetAllJobCounts Count the jobs of all tenants
+	// (GET /api/v1/job-counts/all)
+	GetAllJobCounts(w http.ResponseWriter, r *http.Request)
 	// ListJobs List jobs
 	// (GET /api/v1/jobs)
 	ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams)
@@ -109,11 +118,53 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc func(http.Handler) http.Handler
 
+// GetDeadLetters operation middleware
+func (siw *ServerInterfaceWrapper) GetDeadLetters(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDeadLetters(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetJobsHealth operation middleware
 func (siw *ServerInterfaceWrapper) GetJobsHealth(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetJobsHealth(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetJobCounts operation middleware
+func (siw *ServerInterfaceWrapper) GetJobCounts(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetJobCounts(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAllJobCounts operation middleware
+func (siw *ServerInterfaceWrapper) GetAllJobCounts(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAllJobCounts(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1110,6 +1161,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/jobs/{id}/events", wrapper.WatchJob)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/jobs/{id}/cancel", wrapper.CancelJob)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/jobs/{id}/retry", wrapper.RetryJob)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/job-counts", wrapper.GetJobCounts)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/job-counts/all", wrapper.GetAllJobCounts)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/dead-letters", wrapper.GetDeadLetters)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/health/jobs", wrapper.GetJobsHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/queues", wrapper.ListQueues)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/queues/{queue}", wrapper.GetQueue)
@@ -1141,6 +1195,46 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 	Headers ProblemResponseHeaders
 }
 
+type GetDeadLettersRequestObject struct {
+}
+
+type GetDeadLettersResponseObject interface {
+	VisitGetDeadLettersResponse(w http.ResponseWriter) error
+}
+
+type GetDeadLetters200JSONResponse DeadLetters
+
+func (response GetDeadLetters200JSONResponse) VisitGetDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeadLettersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetDeadLettersdefaultApplicationProblemPlusJSONResponse) VisitGetDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Request-Id", fmt.Sprint(response.Headers.RequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetJobsHealthRequestObject struct {
 }
 
@@ -1169,6 +1263,86 @@ type GetJobsHealthdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetJobsHealthdefaultApplicationProblemPlusJSONResponse) VisitGetJobsHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Request-Id", fmt.Sprint(response.Headers.RequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobCountsRequestObject struct {
+}
+
+type GetJobCountsResponseObject interface {
+	VisitGetJobCountsResponse(w http.ResponseWriter) error
+}
+
+type GetJobCounts200JSONResponse JobCounts
+
+func (response GetJobCounts200JSONResponse) VisitGetJobCountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobCountsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetJobCountsdefaultApplicationProblemPlusJSONResponse) VisitGetJobCountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Request-Id", fmt.Sprint(response.Headers.RequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAllJobCountsRequestObject struct {
+}
+
+type GetAllJobCountsResponseObject interface {
+	VisitGetAllJobCountsResponse(w http.ResponseWriter) error
+}
+
+type GetAllJobCounts200JSONResponse JobCounts
+
+func (response GetAllJobCounts200JSONResponse) VisitGetAllJobCountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAllJobCountsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAllJobCountsdefaultApplicationProblemPlusJSONResponse) VisitGetAllJobCountsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2365,9 +2539,18 @@ func (response GetReadinessdefaultApplicationProblemPlusJSONResponse) VisitGetRe
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetDeadLetters What went wrong
+	// (GET /api/v1/dead-letters)
+	GetDeadLetters(ctx context.Context, request GetDeadLettersRequestObject) (GetDeadLettersResponseObject, error)
 	// GetJobsHealth Are jobs worked off?
 	// (GET /api/v1/health/jobs)
 	GetJobsHealth(ctx context.Context, request GetJobsHealthRequestObject) (GetJobsHealthResponseObject, error)
+	// GetJobCounts Count jobs
+	// (GET /api/v1/job-counts)
+	GetJobCounts(ctx context.Context, request GetJobCountsRequestObject) (GetJobCountsResponseObject, error)
+	// GetAllJobCounts Count the jobs of all tenants
+	// (GET /api/v1/job-counts/all)
+	GetAllJobCounts(ctx context.Context, request GetAllJobCountsRequestObject) (GetAllJobCountsResponseObject, error)
 	// ListJobs List jobs
 	// (GET /api/v1/jobs)
 	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
@@ -2487,6 +2670,30 @@ type strictHandler struct {
 	options     StrictHTTPServerOptions
 }
 
+// GetDeadLetters operation middleware
+func (sh *strictHandler) GetDeadLetters(w http.ResponseWriter, r *http.Request) {
+	var request GetDeadLettersRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDeadLetters(ctx, request.(GetDeadLettersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDeadLetters")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDeadLettersResponseObject); ok {
+		if err := validResponse.VisitGetDeadLettersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetJobsHealth operation middleware
 func (sh *strictHandler) GetJobsHealth(w http.ResponseWriter, r *http.Request) {
 	var request GetJobsHealthRequestObject
@@ -2504,6 +2711,54 @@ func (sh *strictHandler) GetJobsHealth(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetJobsHealthResponseObject); ok {
 		if err := validResponse.VisitGetJobsHealthResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetJobCounts operation middleware
+func (sh *strictHandler) GetJobCounts(w http.ResponseWriter, r *http.Request) {
+	var request GetJobCountsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJobCounts(ctx, request.(GetJobCountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJobCounts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetJobCountsResponseObject); ok {
+		if err := validResponse.VisitGetJobCountsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAllJobCounts operation middleware
+func (sh *strictHandler) GetAllJobCounts(w http.ResponseWriter, r *http.Request) {
+	var request GetAllJobCountsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAllJobCounts(ctx, request.(GetAllJobCountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAllJobCounts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAllJobCountsResponseObject); ok {
+		if err := validResponse.VisitGetAllJobCountsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
