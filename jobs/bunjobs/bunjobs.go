@@ -63,6 +63,7 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
+	floors floors
 }
 
 var _ jobs.Store = (*Store)(nil)

@@ -26,7 +26,7 @@ const claimSQL = `
 // because the partial indexes are chosen by it.
 const readySQL = `
 	SELECT id FROM levqor_jobs_live
-	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?)
+	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? ? AND kind IN (?)
 	ORDER BY turn, id LIMIT ? ?`
 
 // linesSQL finds lines with ready jobs, each by a step in an index however many jobs
@@ -138,26 +138,14 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		if err != nil || guard.settings.Paused {
 			return err
 		}
-		lines, loads, most, err := s.lines(ctx, tx, c, guard)
-		if err != nil || len(lines) == 0 {
-			return err
-		}
-		defer func() { s.turns.served(c.Queue, lines, claimed) }()
-		err = jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
-			rows, err := take(ctx, tx, c, shares, now)
+		for range maxLooks { // lines that have nothing for this claim do not hide others
+			more, err := s.claimLines(ctx, tx, c, guard, now, &claimed)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			got := map[jobs.LineKey]int{}
-			for i := range rows {
-				rows[i].Queue, rows[i].State = c.Queue, uint8(jobs.Running)
-				got[jobs.LineKey{Tenant: rows[i].Tenant, Key: rows[i].LimitKey}]++
+			if !more || len(claimed) > 0 {
+				break
 			}
-			claimed = append(claimed, infos(rows)...)
-			return got, nil
-		})
-		if err != nil {
-			return err
 		}
 		return guard.started(ctx, tx, claimed)
 	})
@@ -168,6 +156,29 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	return claimed, nil
 }
 
+// claimLines takes jobs of the lines whose turn it is, and reports whether there are
+// others.
+func (s *Store) claimLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, now time.Time, claimed *[]jobs.Info) (more bool, err error) {
+	lines, loads, most, more, err := s.lines(ctx, tx, c, g)
+	if err != nil || len(lines) == 0 {
+		return false, err
+	}
+	defer func() { s.turns.served(c.Queue, lines, *claimed) }()
+	return more, jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
+		rows, err := s.take(ctx, tx, c, shares, now)
+		if err != nil {
+			return nil, err
+		}
+		got := map[jobs.LineKey]int{}
+		for i := range rows {
+			rows[i].Queue, rows[i].State = c.Queue, uint8(jobs.Running)
+			got[jobs.LineKey{Tenant: rows[i].Tenant, Key: rows[i].LimitKey}]++
+		}
+		*claimed = append(*claimed, infos(rows)...)
+		return got, nil
+	})
+}
+
 // lineRow is a line with ready jobs; see linesSQL.
 type lineRow struct {
 	Tenant string `bun:"tenant"`
@@ -175,20 +186,21 @@ type lineRow struct {
 	Part   int    `bun:"part"`
 }
 
-// lines returns whose turn it is and what they may start.
-func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
+// lines returns whose turn it is and what they may start, and whether more lines wait
+// for their turn.
+func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (lines []jobs.Line, loads map[string]jobs.TenantLoad, most int, more bool, err error) {
 	for range maxLooks {
 		ready, all, err := s.readyLines(ctx, tx, c, g)
 		if err != nil {
-			return nil, nil, 0, err
+			return nil, nil, 0, false, err
 		}
 		lines, loads, most, err := g.allow(ctx, tx, ready)
 		if err != nil || len(lines) > 0 || all || most == 0 {
-			return lines, loads, most, err
+			return lines, loads, most, !all, err
 		}
 		s.turns.skip(c.Queue, ready)
 	}
-	return nil, nil, 0, nil
+	return nil, nil, 0, false, nil
 }
 
 // readyLines returns the lines that follow those of the claim before, and whether
@@ -227,18 +239,19 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 }
 
 // take claims each line's share.
-func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time) ([]row, error) {
+func (s *Store) take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time) ([]row, error) {
 	parts := make(union, len(shares))
 	for i, share := range shares {
-		key := bun.SafeQuery("IS NULL")
-		if share.Key != "" {
-			key = bun.SafeQuery("= ?", share.Key)
-		}
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, keyed(share.LineKey), s.floors.condition(&c, share.LineKey),
+			bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
 	var rows []row
+	begun := time.Now()
 	err := tx.NewRaw(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end).Scan(ctx, &rows)
+	if took := time.Since(begun); err == nil && slow(took, len(rows)) {
+		err = s.floors.learn(ctx, tx, &c, shares, took)
+	}
 	return rows, err
 }
 
