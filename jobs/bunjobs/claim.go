@@ -146,6 +146,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 			if !more || len(claimed) > 0 {
 				break
 			}
+			guard.widely = true
 		}
 		return guard.started(ctx, tx, claimed)
 	})
@@ -207,7 +208,7 @@ func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (l
 // these are all.
 func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (ready []jobs.LineKey, all bool, err error) {
 	limit := maxShares
-	if !g.settings.Guarded() { // each of them takes a place at least
+	if !g.settings.Guarded() && !g.widely { // each of them takes a place at least
 		limit = min(c.Limit, maxShares)
 	}
 	last := s.turns.after(c.Queue)

@@ -145,6 +145,7 @@ type guard struct {
 	running  map[jobs.LineKey]int
 	now      time.Time
 	arrivals map[jobs.LineKey]time.Time // theoretical arrival times, of the queue under no line
+	widely   bool                       // lines were found that have no jobs for the claim
 }
 
 func (s *Store) guard(ctx context.Context, tx bun.Tx, queue string, now time.Time) (*guard, error) {
