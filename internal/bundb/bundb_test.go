@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/internal/dbtest"
@@ -35,6 +36,24 @@ func TestTimesComeBackAsTheyWent(t *testing.T) {
 			}
 			if !got.Equal(want) || got.Location() != time.UTC {
 				t.Errorf("%v came back as %v", want, got.Time)
+			}
+		}
+	})
+}
+
+func TestInstantsBeyondTheCalendarAreReadAsItsEnds(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		ends := []string{"-1 << 62", "1 << 62"}
+		if db.Dialect().Name() == dialect.PG {
+			ends = []string{"'-infinity'::timestamptz", "'infinity'::timestamptz", "'4000-01-01 BC'::timestamptz", "'200000-01-01'::timestamptz"}
+		}
+		for i, end := range ends {
+			var got bundb.Time
+			if err := db.NewRaw("SELECT ?", bun.Safe(end)).Scan(t.Context(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if want := []int{1970, 9999}[i%2]; got.Year() != want {
+				t.Errorf("%s is read as %v, want the year %d", end, got.Time, want)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package bunjobs_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -150,4 +151,10 @@ func (r *rig) exec(statement string, args ...any) {
 	if _, err := r.db.NewRaw(statement, args...).Exec(r.Context()); err != nil {
 		r.Fatal(err)
 	}
+}
+
+// scheme says which database it is: "sqlite" or "postgres".
+func (r *rig) scheme() string {
+	scheme, _, _ := strings.Cut(r.url, "://")
+	return scheme
 }
