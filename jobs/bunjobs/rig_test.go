@@ -118,11 +118,15 @@ func (r *rig) get(id jobs.ID) jobs.Info {
 	return info
 }
 
-// count returns how many jobs there are in a state, of those that a query selects.
-func (r *rig) count(state jobs.State) int {
+// count returns how many jobs are in one of some states.
+func (r *rig) count(states ...jobs.State) int {
 	r.Helper()
+	numbers := make([]int, len(states))
+	for i, state := range states {
+		numbers[i] = int(state)
+	}
 	var n int
-	err := r.db.NewRaw("SELECT (SELECT count(*) FROM levqor_jobs_live WHERE state = ?0) + (SELECT count(*) FROM levqor_jobs_done WHERE state = ?0)", int(state)).
+	err := r.db.NewRaw("SELECT (SELECT count(*) FROM levqor_jobs_live WHERE state IN (?0)) + (SELECT count(*) FROM levqor_jobs_done WHERE state IN (?0))", bun.List(numbers)).
 		Scan(r.Context(), &n)
 	if err != nil {
 		r.Fatal(err)
