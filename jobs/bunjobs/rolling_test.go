@@ -25,20 +25,20 @@ type elder struct {
 
 const elderNode = 7
 
-func (e *elder) exec(ctx context.Context, db bun.IDB, statement string, args ...any) {
-	if _, err := db.NewRaw(statement, args...).Exec(ctx); err != nil {
+func (e *elder) exec(statement string, args ...any) {
+	if _, err := e.db.NewRaw(statement, args...).Exec(e.Context()); err != nil {
 		e.Errorf("the elder program: %v", err)
 	}
 }
 
 func (e *elder) join(lease time.Duration) {
-	e.exec(e.Context(), e.db, "INSERT INTO levqor_jobs_node (id, name, lease_until) VALUES (?, 'elder', ?)", elderNode, bundb.After(e.db, time.Time{}, lease))
+	e.exec("INSERT INTO levqor_jobs_node (id, name, lease_until) VALUES (?, 'elder', ?)", elderNode, bundb.After(e.db, time.Time{}, lease))
 }
 
 func (e *elder) enqueue(n int) {
 	for range n {
 		e.last++
-		e.exec(e.Context(), e.db, `INSERT INTO levqor_jobs_live
+		e.exec(`INSERT INTO levqor_jobs_live
 			(id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, epoch)
 			VALUES (?0, '', 'note', 'default', 2, 5, '{"text":"x"}', 0, '', 0, 9, 60000000, ?1, ?1, 0)`, e.last, bundb.Now(e.db, time.Time{}))
 	}
@@ -72,12 +72,15 @@ func (e *elder) claim(limit int) (leases []elderLease) {
 
 const elderColumns = "id, tenant, kind, queue, priority, args, fraction, note, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, epoch"
 
+// complete repeats what a deadlock with the migration ended, as that program does.
 func (e *elder) complete(l elderLease) {
-	err := e.db.RunInTx(e.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
-		e.exec(ctx, tx, "INSERT INTO levqor_jobs_done (?, state, finished_at) SELECT ?0, 5, ?1 FROM levqor_jobs_live WHERE id = ?2 AND epoch = ?3 AND state = 3",
-			bun.Safe(elderColumns), bundb.Now(tx, time.Time{}), l.ID, l.Epoch)
-		e.exec(ctx, tx, "DELETE FROM levqor_jobs_live WHERE id = ? AND epoch = ? AND state = 3", l.ID, l.Epoch)
-		return nil
+	err := bundb.InTx(e.Context(), e.db, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewRaw("INSERT INTO levqor_jobs_done (?0, state, finished_at) SELECT ?0, 5, ?1 FROM levqor_jobs_live WHERE id = ?2 AND epoch = ?3 AND state = 3",
+			bun.Safe(elderColumns), bundb.Now(tx, time.Time{}), l.ID, l.Epoch).Exec(ctx)
+		if err == nil {
+			_, err = tx.NewRaw("DELETE FROM levqor_jobs_live WHERE id = ? AND epoch = ? AND state = 3", l.ID, l.Epoch).Exec(ctx)
+		}
+		return err
 	})
 	if err != nil {
 		e.Errorf("the elder program completes: %v", err)
@@ -86,7 +89,7 @@ func (e *elder) complete(l elderLease) {
 
 // fail lets a job wait for its next attempt, which is due.
 func (e *elder) fail(l elderLease) {
-	e.exec(e.Context(), e.db, "UPDATE levqor_jobs_live SET state = 4, attempts = '[]', run_at = ?, node = NULL WHERE id = ? AND epoch = ? AND state = 3",
+	e.exec("UPDATE levqor_jobs_live SET state = 4, attempts = '[]', run_at = ?, node = NULL WHERE id = ? AND epoch = ? AND state = 3",
 		bundb.Now(e.db, time.Time{}), l.ID, l.Epoch)
 }
 
