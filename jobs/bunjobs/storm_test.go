@@ -77,14 +77,12 @@ func TestAUniqueJobIsThereOnceInAStorm(t *testing.T) {
 	})
 }
 
-// watchOne looks again and again for two jobs that have one key and are not over.
+// watchOne looks again and again for two jobs that are not over.
 func (r *rig) watchOne(ctx context.Context) {
 	for ctx.Err() == nil {
-		var most int
-		err := r.db.NewRaw("SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM levqor_jobs_live WHERE unique_key IS NOT NULL GROUP BY tenant, unique_key) AS c").
-			Scan(ctx, &most)
-		if err == nil && most > 1 {
-			r.Errorf("%d jobs that are not over have one key", most)
+		var alive int
+		if err := r.db.NewRaw("SELECT count(*) FROM levqor_jobs_live").Scan(ctx, &alive); err == nil && alive > 1 {
+			r.Errorf("%d jobs that are not over have one key", alive)
 			return
 		}
 	}
