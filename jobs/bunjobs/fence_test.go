@@ -213,16 +213,21 @@ func TestHandlersOfALostLeaseChangeNothing(t *testing.T) {
 	const n = 42
 	onRigs(t, func(r *rig) {
 		r.exec("CREATE TABLE app (job bigint)")
-		second := sync.Map{} // closed when the second attempt has begun
+		var second, said sync.Map // closed when the second attempt has begun, and when the first has spoken
+		signal := func(all *sync.Map, id jobs.ID) chan struct{} {
+			c, _ := all.LoadOrStore(id, make(chan struct{}))
+			return c.(chan struct{})
+		}
 		var begun, wrong atomic.Int32
 		r.handle(func(_ context.Context, job *jobs.Job[note]) (string, error) {
-			other, _ := second.LoadOrStore(job.ID, make(chan struct{}))
 			if job.Attempt > 1 {
-				close(other.(chan struct{}))
+				close(signal(&second, job.ID))
+				<-signal(&said, job.ID)
 				return "quick", nil
 			}
+			defer close(signal(&said, job.ID))
 			way := ways[int(begun.Add(1))%len(ways)]
-			<-other.(chan struct{}) // whatever the context says
+			<-signal(&second, job.ID) // whatever the context says
 			err := r.lateWord(way, job)
 			if (way == "progress" || way == "log" || way == "complete in a transaction") && !errors.Is(err, jobs.ErrLeaseLost) {
 				wrong.Add(1)
@@ -246,7 +251,7 @@ func TestHandlersOfALostLeaseChangeNothing(t *testing.T) {
 		}
 		var rows int
 		if err := r.db.NewRaw("SELECT count(*) FROM app").Scan(r.Context(), &rows); err != nil || rows > 0 || wrong.Load() > 0 {
-			r.Errorf("%d rows of handlers that were too late, %v; %d of them were not told", rows, err, wrong.Load())
+			r.Errorf("%d rows of handlers that were too late, %v; %d handlers were not told", rows, err, wrong.Load())
 		}
 	})
 }
