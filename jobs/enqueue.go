@@ -81,10 +81,7 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 	var errs []error
 	for i := range entries {
 		if err := q.prepare(&batch[i], entries[i]); err != nil {
-			if len(entries) > 1 {
-				err = fault.Under(fmt.Sprintf("/%d", i), err)
-			}
-			errs = append(errs, err)
+			errs = append(errs, among(entries, i, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -95,6 +92,15 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
 	return infos, nil
+}
+
+// among returns an error about one of the entries with its index before the fields, if
+// there are others.
+func among(entries []Entry, i int, err error) error {
+	if len(entries) == 1 {
+		return err
+	}
+	return fault.Under(fmt.Sprintf("/%d", i), err)
 }
 
 // EnqueueJSON stores a job whose arguments come as the JSON text of a registered
@@ -175,7 +181,7 @@ const maxLimitKey = 256
 func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) ([]Info, error) {
 	for i := range batch {
 		if err := q.stamp(&batch[i], entries[i].Args); err != nil {
-			return nil, err
+			return nil, among(entries, i, err)
 		}
 	}
 	for range 3 {

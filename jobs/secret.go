@@ -74,7 +74,7 @@ func sealArgs(s Sealer, kind string, id ID, args Args) ([]byte, error) {
 
 // decodeArgs fills args, a pointer, from what is stored and opens its secrets.
 func decodeArgs(s Sealer, info Info, args any) error {
-	if err := json.Unmarshal(info.Args, args); err != nil {
+	if err := json.Unmarshal(info.Args, args); err != nil || !isObject(info.Args) { // null decodes into anything
 		return invalid("/args", "invalid_json", "cannot be decoded as the arguments of the kind")
 	}
 	for i, p := range secretsOf(reflect.ValueOf(args)) {

@@ -45,6 +45,10 @@ func TestAUniqueJobIsThereOnce(t *testing.T) {
 		{"the same key", Greet{Name: "Cleo"}, daily, 14 * time.Hour, true},
 		{"the same key the next day", Greet{Name: "Cleo"}, daily, time.Hour, false},
 		{"the text of arguments as a key", Greet{}, &jobs.Unique{Key: `{"name":"Ada"}`}, 0, false},
+		{"keys that look like paths", keyed{"user.id": "1", "": "2"}, byArgs, 0, false},
+		{"the same keys in another order", keyed{"": "2", "user.id": "1"}, byArgs, 0, true},
+		{"another value under such a key", keyed{"user.id": "3", "": "2"}, byArgs, 0, false},
+		{"another value under no name", keyed{"user.id": "1", "": "4"}, byArgs, 0, false},
 		{"a first secret", secretArgs{Tokens: []string{"alpha"}}, byArgs, 0, false},
 		{"another secret beside the same", secretArgs{Tokens: []string{"beta"}}, byArgs, 0, true},
 	} {
@@ -68,6 +72,11 @@ type note struct {
 }
 
 func (note) Kind() string { return "note" }
+
+// keyed are arguments with names of their own.
+type keyed map[string]string
+
+func (keyed) Kind() string { return "keyed" }
 
 func TestBadUniquenessIsRefused(t *testing.T) {
 	queue := jobs.New(jobs.NewMemStore(), jobs.NewRegistry(nil), nil)

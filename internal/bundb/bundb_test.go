@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/schema"
 
 	"github.com/levqor/sdk/internal/bundb"
@@ -38,6 +39,24 @@ func TestTimesComeBackAsTheyWent(t *testing.T) {
 			}
 			if !got.Equal(want) || got.Location() != time.UTC {
 				t.Errorf("%v came back as %v", want, got.Time)
+			}
+		}
+	})
+}
+
+func TestInstantsBeyondTheCalendarAreReadAsItsEnds(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		ends := []string{"-1 << 62", "1 << 62"}
+		if db.Dialect().Name() == dialect.PG {
+			ends = []string{"'-infinity'::timestamptz", "'infinity'::timestamptz", "'4000-01-01 BC'::timestamptz", "'200000-01-01'::timestamptz"}
+		}
+		for i, end := range ends {
+			var got bundb.Time
+			if err := db.NewRaw("SELECT ?", bun.Safe(end)).Scan(t.Context(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if want := []int{1970, 9999}[i%2]; got.Year() != want {
+				t.Errorf("%s is read as %v, want the year %d", end, got.Time, want)
 			}
 		}
 	})
@@ -114,7 +133,7 @@ func TestErrShowsTheKindAlone(t *testing.T) {
 
 func TestInTxRunsAgainWhatAnotherTransactionPrevented(t *testing.T) {
 	each(t, func(t *testing.T, db *bun.DB) {
-		for err, want := range map[error]int{pgError("40001"): 5, pgError("40P01"): 5, liteError(5): 5, pgError("23505"): 1} {
+		for err, want := range map[error]int{pgError("40001"): 5, pgError("40P01"): 5, pgError("23514"): 5, liteError(5): 5, pgError("23505"): 1} {
 			runs := 0
 			got := bundb.InTx(t.Context(), db, func(context.Context, bun.Tx) error { runs++; return err })
 			if !errors.Is(got, err) || runs != want {

@@ -128,11 +128,12 @@ func sqliteKind(code int) error {
 }
 
 // mayRepeat reports whether a transaction failed only because of another one:
-// a deadlock, a serialization failure or a writer that did not get its turn.
+// a deadlock, a serialization failure, a partition that was attached while a row was on
+// its way to the default one, or a writer that did not get its turn.
 func mayRepeat(err error) bool {
 	if err == nil {
 		return false
 	}
 	state := sqlState(err)
-	return state == "40001" || state == "40P01" || sqliteCode(err)&0xff == sqliteBusy
+	return state == "40001" || state == "40P01" || state == "23514" || sqliteCode(err)&0xff == sqliteBusy
 }

@@ -40,17 +40,45 @@ func (t Time) Value() (driver.Value, error) {
 	return t.UTC(), nil
 }
 
+// Columns hold instants that Go has no text for, such as PostgreSQL's infinity, if
+// somebody writes them by hand. They are read as these, so that one row does not make
+// others unreadable.
+var (
+	earliest = time.Unix(0, 0).UTC()
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
 // Scan reads a column of either dialect, in UTC.
 func (t *Time) Scan(src any) error {
 	switch v := src.(type) {
 	case nil:
 		t.Time = time.Time{}
+		return nil
 	case time.Time:
 		t.Time = v.UTC()
 	case int64:
 		t.Time = time.UnixMicro(v).UTC()
+	case string:
+		return t.scanInfinity(v)
 	default:
 		return fmt.Errorf("bundb: a time column holds a %T", src)
+	}
+	if y := t.Year(); y < 1 {
+		t.Time = earliest
+	} else if y > 9999 {
+		t.Time = latest
+	}
+	return nil
+}
+
+func (t *Time) scanInfinity(text string) error {
+	switch text {
+	case "-infinity":
+		t.Time = earliest
+	case "infinity":
+		t.Time = latest
+	default:
+		return fmt.Errorf("bundb: a time column holds a text")
 	}
 	return nil
 }

@@ -68,8 +68,9 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
-	trails trails
 	pass   pass
+	floors floors
+	seen   sightings
 }
 
 var _ jobs.Store = (*Store)(nil)

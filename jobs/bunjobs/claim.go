@@ -27,7 +27,7 @@ const claimSQL = `
 // because the partial indexes are chosen by it.
 const readySQL = `
 	SELECT id FROM levqor_jobs_live
-	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?) ?
+	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? ? AND kind IN (?)
 	ORDER BY turn, id LIMIT ? ?`
 
 // linesSQL finds lines with ready jobs, each by a step in an index however many jobs
@@ -128,17 +128,11 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if len(c.Kinds) == 0 || c.Limit <= 0 {
 		return nil, nil
 	}
-	trailed := now.IsZero() && bundb.KeepsDeadRows(s.db) // given instants are looked at exactly
+	hurried := now.IsZero()
 	now = bundb.Clock(s.db, now)
-	var known *trail
-	if trailed {
-		known = s.trails.of(c.Queue)
-	}
 	var claimed []jobs.Info
-	var lines []jobs.Line
-	begun := time.Now()
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
-		claimed, lines = claimed[:0], nil
+		claimed = claimed[:0]
 		if err := bundb.ByIndex(ctx, tx); err != nil {
 			return err
 		}
@@ -146,24 +140,16 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		if err != nil || guard.settings.Paused {
 			return err
 		}
-		var loads map[string]jobs.TenantLoad
-		var most int
-		lines, loads, most, err = s.lines(ctx, tx, c, guard, known)
-		if err != nil || len(lines) == 0 {
-			return err
-		}
-		defer func() { s.turns.served(c.Queue, lines, claimed) }()
-		err = jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
-			before := len(claimed)
-			claimed, err = take(ctx, tx, c, shares, known, now, claimed)
-			got := map[jobs.LineKey]int{}
-			for _, job := range claimed[before:] {
-				got[job.Line()]++
+		guard.hurried = hurried
+		for range maxLooks { // lines that have nothing for this claim do not hide others
+			more, err := s.claimLines(ctx, tx, c, guard, now, &claimed)
+			if err != nil {
+				return err
 			}
-			return got, err
-		})
-		if err != nil {
-			return err
+			if !more || len(claimed) > 0 {
+				break
+			}
+			guard.widely = true
 		}
 		return guard.started(ctx, tx, claimed)
 	})
@@ -171,13 +157,29 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		return nil, bundb.Err(err)
 	}
 	jobs.SortByTurn(claimed) // RETURNING has no order
-	switch {
-	case known != nil:
-		s.trails.follow(c.Queue, claimed)
-	case trailed:
-		s.trails.leave(c.Queue, lines, claimed, time.Since(begun))
-	}
 	return claimed, nil
+}
+
+// claimLines takes jobs of the lines whose turn it is, and reports whether there are
+// others.
+func (s *Store) claimLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, now time.Time, claimed *[]jobs.Info) (more bool, err error) {
+	lines, loads, most, more, err := s.lines(ctx, tx, c, g)
+	if err != nil || len(lines) == 0 {
+		return false, err
+	}
+	defer func() {
+		s.turns.served(c.Queue, lines, *claimed)
+		s.seen.served(c.Queue, *claimed)
+	}()
+	return more, jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
+		before := len(*claimed)
+		err := s.take(ctx, tx, c, g, shares, now, claimed)
+		got := map[jobs.LineKey]int{}
+		for _, job := range (*claimed)[before:] {
+			got[job.Line()]++
+		}
+		return got, err
+	})
 }
 
 // lineRow is a line with ready jobs; see linesSQL.
@@ -187,30 +189,36 @@ type lineRow struct {
 	Part   int    `bun:"part"`
 }
 
-// lines returns whose turn it is and what they may start.
-func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, known *trail) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
-	if known != nil {
-		return g.allow(ctx, tx, known.lines)
+// lines returns whose turn it is and what they may start, and whether more lines wait
+// for their turn.
+func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (lines []jobs.Line, loads map[string]jobs.TenantLoad, most int, more bool, err error) {
+	if known := s.seen.of(c.Queue); g.hurried && len(known) > 0 {
+		lines, loads, most, err = g.allow(ctx, tx, known)
+		return lines, loads, most, false, err
 	}
 	for range maxLooks {
+		begun := time.Now()
 		ready, all, err := s.readyLines(ctx, tx, c, g)
+		if took := time.Since(begun); err == nil && slow(took, 0) && g.heldOpen(ctx, tx) {
+			s.seen.keep(c.Queue, ready, took)
+		}
 		if err != nil {
-			return nil, nil, 0, err
+			return nil, nil, 0, false, err
 		}
 		lines, loads, most, err := g.allow(ctx, tx, ready)
 		if err != nil || len(lines) > 0 || all || most == 0 {
-			return lines, loads, most, err
+			return lines, loads, most, !all, err
 		}
 		s.turns.skip(c.Queue, ready)
 	}
-	return nil, nil, 0, nil
+	return nil, nil, 0, false, nil
 }
 
 // readyLines returns the lines that follow those of the claim before, and whether
 // these are all.
 func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (ready []jobs.LineKey, all bool, err error) {
 	limit := maxShares
-	if !g.settings.Guarded() { // each of them takes a place at least
+	if !g.settings.Guarded() && !g.widely { // each of them takes a place at least
 		limit = min(c.Limit, maxShares)
 	}
 	last := s.turns.after(c.Queue)
@@ -242,31 +250,28 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 }
 
 // take claims each line's share and adds the jobs to those of the claim.
-func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, known *trail, now time.Time, claimed []jobs.Info) ([]jobs.Info, error) {
+func (s *Store) take(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, shares []jobs.LineShare, now time.Time, claimed *[]jobs.Info) error {
 	parts := make(union, len(shares))
 	for i, share := range shares {
-		from := bun.SafeQuery("")
-		if known != nil && !known.from[share.LineKey].IsZero() {
-			from = bun.SafeQuery("AND turn >= ?", bundb.Time{Time: known.from[share.LineKey]})
-		}
-		key := bun.SafeQuery("IS NULL")
-		if share.Key != "" {
-			key = bun.SafeQuery("= ?", share.Key)
-		}
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), from, share.Limit, bundb.SkipLocked(tx))
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, keyed(share.LineKey), s.floors.condition(&c, share.LineKey),
+			bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
 	query := bun.SafeQuery(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end)
 	var r row
 	var limitKey, uniqueKey sql.NullString
+	begun, before := time.Now(), len(*claimed)
 	err := bundb.Each(ctx, tx, query, func(scan func(...any) error) error {
 		err := scan(&r.ID, &r.Tenant, &r.Kind, &r.Priority, &r.Args, &r.Attempt, &r.MaxAttempts, &r.Attempts, &r.Timeout,
 			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Metadata, &r.Epoch)
 		r.Queue, r.State, r.LimitKey, r.UniqueKey = c.Queue, uint8(jobs.Running), limitKey.String, uniqueKey.String
-		claimed = append(claimed, r.info())
+		*claimed = append(*claimed, r.info())
 		return err
 	})
-	return claimed, err
+	if took := time.Since(begun); err == nil && slow(took, len(*claimed)-before) {
+		err = s.floors.learn(ctx, tx, &c, g, shares, took)
+	}
+	return err
 }
 
 // union writes subqueries that have an order and a limit each.

@@ -43,13 +43,19 @@ func queueRowOf(s jobs.QueueSettings) (queueRow, error) {
 	}, err
 }
 
-func (r *queueRow) settings() (jobs.QueueSettings, error) {
+// settings returns the settings of the row. Weights that somebody has written by hand
+// and that are none count as not set: the queue goes on under its limits.
+func (r *queueRow) settings() jobs.QueueSettings {
 	s := jobs.QueueSettings{
 		Queue: r.Name, Paused: r.Paused, MaxRunning: r.MaxRunning, MaxPerTenant: r.MaxPerTenant, MaxPerKey: r.MaxPerKey,
 		Rate:       jobs.Rate{Count: r.RateCount, Per: duration(r.RatePer)},
 		RatePerKey: jobs.Rate{Count: r.KeyRateCount, Per: duration(r.KeyRatePer)},
 	}
-	return s, json.Unmarshal([]byte(r.Weights), &s.Weights)
+	if json.Unmarshal([]byte(r.Weights), &s.Weights) != nil {
+		s.Weights = nil
+	}
+	maps.DeleteFunc(s.Weights, func(_ string, weight int) bool { return weight < 1 || weight > 100 })
+	return s
 }
 
 // PutQueue implements [jobs.LimitStore].
@@ -86,7 +92,7 @@ func readQueue(ctx context.Context, db bun.IDB, queue string, lock bun.Safe) (jo
 	if err != nil {
 		return jobs.QueueSettings{}, err
 	}
-	return row.settings()
+	return row.settings(), nil
 }
 
 // ListQueues implements [jobs.LimitStore].
@@ -97,11 +103,7 @@ func (s *Store) ListQueues(ctx context.Context) ([]jobs.QueueSettings, error) {
 	}
 	all := make([]jobs.QueueSettings, len(rows))
 	for i := range rows {
-		settings, err := rows[i].settings()
-		if err != nil {
-			return nil, bundb.Err(err)
-		}
-		all[i] = settings
+		all[i] = rows[i].settings()
 	}
 	return all, nil
 }
@@ -145,6 +147,8 @@ type guard struct {
 	running  map[jobs.LineKey]int
 	now      time.Time
 	arrivals map[jobs.LineKey]time.Time // theoretical arrival times, of the queue under no line
+	widely   bool                       // lines were found that have no jobs for the claim
+	hurried  bool                       // the claim is at no given instant and may overlook what takes long to find
 }
 
 func (s *Store) guard(ctx context.Context, tx bun.Tx, queue string, now time.Time) (*guard, error) {

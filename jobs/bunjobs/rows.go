@@ -80,12 +80,21 @@ func rowOf(j jobs.Info) row {
 func (r *row) info() jobs.Info {
 	return jobs.Info{
 		ID: jobs.ID(r.ID), Tenant: r.Tenant, Kind: r.Kind, Queue: r.Queue, State: jobs.State(r.State), Priority: r.Priority,
-		Args: []byte(r.Args), Result: bytesOf(r.Result), Progress: jobs.Progress{Fraction: r.Fraction, Note: r.Note},
+		Args: []byte(r.Args), Result: bytesOf(r.Result), Progress: r.progress(),
 		Attempt: r.Attempt, MaxAttempts: r.MaxAttempts, Attempts: attemptsOf(r.Attempts), Timeout: duration(r.Timeout),
 		CreatedAt: r.CreatedAt.Time, RunAt: r.RunAt.Time,
 		StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time, LimitKey: r.LimitKey, UniqueKey: r.UniqueKey,
 		Metadata: metadataOf(r.Metadata), Epoch: r.Epoch,
 	}
+}
+
+// progress returns the progress of the row; what is no fraction counts as none.
+func (r *row) progress() jobs.Progress {
+	p := jobs.Progress{Fraction: r.Fraction, Note: r.Note}
+	if !(p.Fraction >= 0 && p.Fraction <= 1) { // NaN too
+		p.Fraction = 0
+	}
+	return p
 }
 
 func infos(rows []row) []jobs.Info {

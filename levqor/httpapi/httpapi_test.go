@@ -427,6 +427,23 @@ func TestPagesFollowEachOther(t *testing.T) {
 	}
 }
 
+// A row that somebody has written by hand does not make the list unreadable.
+func TestAJobThatWasSpoiltByHandHidesNoOther(t *testing.T) {
+	s := newService(t)
+	token := s.key("acme", "*")
+	s.create(token, "1", mail)
+	for id, args := range []string{"not json", "", "null", "[1]", "{\"open\":"} {
+		bad := jobs.Insertion{Info: jobs.Info{ID: jobs.ID(id + 1), Tenant: "acme", Kind: "mail", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(args)}}
+		if _, err := s.stores.Jobs.Insert(t.Context(), []jobs.Insertion{bad}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := decode[client.JobPage](t, s.do(request{method: "GET", path: "/api/v1/jobs", token: token}))
+	if len(page.Data) != 6 || string(page.Data[5].Args) != "{}" || string(page.Data[0].Args) == "{}" {
+		t.Errorf("the list has %d jobs: %+v", len(page.Data), page.Data)
+	}
+}
+
 func TestCancelAndRetry(t *testing.T) {
 	s := newService(t)
 	token := s.key("acme", "*")

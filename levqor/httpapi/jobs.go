@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -211,7 +212,7 @@ func wireJobs(infos []jobs.Info) []client.Job {
 func wireJob(j jobs.Info) client.Job {
 	wire := client.Job{
 		ID: j.ID.String(), Kind: j.Kind, Queue: j.Queue, State: client.JobState(j.State.String()), Priority: j.Priority,
-		Args: j.Args, Result: j.Result, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: wireAttempts(j.Attempts),
+		Args: wireArgs(j.Args), Result: wireResult(j.Result), Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: wireAttempts(j.Attempts),
 		CreatedAt: j.CreatedAt, RunAt: j.RunAt, StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt), LimitKey: optional(j.LimitKey),
 		Metadata: j.Metadata,
 	}
@@ -226,6 +227,22 @@ func wireJob(j jobs.Info) client.Job {
 		wire.TimeoutSeconds = &s
 	}
 	return wire
+}
+
+// wireArgs returns the arguments, or none where somebody has spoilt them by hand: the
+// other jobs of a list must stay readable. The job's failed attempt tells.
+func wireArgs(raw []byte) []byte {
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) && json.Valid(raw) {
+		return raw
+	}
+	return []byte("{}")
+}
+
+func wireResult(raw []byte) []byte {
+	if json.Valid(raw) {
+		return raw
+	}
+	return nil
 }
 
 func wireAttempts(all []jobs.Attempt) []client.Attempt {

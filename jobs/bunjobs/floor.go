@@ -1,0 +1,139 @@
+package bunjobs
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/levqor/sdk/internal/bundb"
+	"github.com/levqor/sdk/jobs"
+)
+
+// Jobs of kinds that a claim does not ask for stay where they are, and the next claim
+// walks over them again: 50 ms for 100,000 on PostgreSQL, measured. Where that takes long,
+// claims begin behind them for a while. What comes in before that place, such as a
+// job of a better priority, waits so long; the while is floorShare times as long as the
+// claim took, so no more than that part of the time goes into looking again.
+const (
+	floorShare = 20
+	floorJobs  = 1000 // fewer are not worth it
+	maxFloor   = 10 * time.Second
+	minFloor   = time.Second // between two looks that find nothing in the way
+	maxFloors  = 10_000
+)
+
+// slow reports whether a claim took longer than the jobs that it got explain.
+func slow(took time.Duration, claimed int) bool {
+	return took > 4*time.Millisecond+time.Duration(claimed)*20*time.Microsecond
+}
+
+// floors remembers where claims of lines begin. The zero value begins with the first
+// job.
+type floors struct {
+	mu    sync.Mutex
+	lines map[floorKey]floor
+}
+
+type floorKey struct {
+	queue string
+	jobs.LineKey
+}
+
+// floor is a place in a line before which no ready job is of one of some kinds.
+type floor struct {
+	Turn  bundb.Time `bun:"turn"` // zero for the beginning
+	ID    int64      `bun:"id"`
+	kinds []string
+	until time.Time
+}
+
+// at returns the floor of a line and whether it holds for a claim.
+func (f *floors) at(c *jobs.Claim, line jobs.LineKey) (floor, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.lines[floorKey{c.Queue, line}]
+	if !ok || !slices.Equal(at.kinds, c.Kinds) {
+		return floor{}, false
+	}
+	return at, time.Now().Before(at.until)
+}
+
+// condition restricts a claim of a line to what is worth looking at.
+func (f *floors) condition(c *jobs.Claim, line jobs.LineKey) schema.QueryAppender {
+	at, ok := f.at(c, line)
+	if !ok || at.Turn.IsZero() {
+		return bun.Safe("")
+	}
+	return bun.SafeQuery("AND (turn, id) >= (?, ?)", at.Turn, at.ID)
+}
+
+// learn looks what was in the way of a claim that took long: jobs of other kinds, or the
+// index entries of jobs that are gone.
+func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, took time.Duration) error {
+	dead := g.heldOpen(ctx, tx)
+	for _, share := range shares {
+		before, ok := f.at(c, share.LineKey)
+		if ok && !dead {
+			continue
+		}
+		found, strangers, err := findFloor(ctx, tx, c, share.LineKey)
+		switch {
+		case err != nil:
+			return err
+		case !strangers && !dead:
+			found = floor{}
+		case found.Turn.IsZero():
+			found = before // nothing is ready, so what comes will stand behind it
+		}
+		found.kinds, found.until = slices.Clone(c.Kinds), time.Now().Add(minFloor)
+		if !found.Turn.IsZero() {
+			found.until = time.Now().Add(min(maxFloor, floorShare*took))
+		}
+		f.keep(floorKey{c.Queue, share.LineKey}, found)
+	}
+	return nil
+}
+
+func (f *floors) keep(key floorKey, found floor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.lines) == 0 || len(f.lines) > maxFloors {
+		f.lines = map[floorKey]floor{}
+	}
+	f.lines[key] = found
+}
+
+// findFloor returns the first ready job of the claim's kinds, or where there is none the
+// last job of the line, and whether many others stand before it.
+func findFloor(ctx context.Context, tx bun.Tx, c *jobs.Claim, line jobs.LineKey) (at floor, strangers bool, err error) {
+	ready := bun.SafeQuery("state = 2 AND queue = ? AND tenant = ? AND limit_key ?", c.Queue, line.Tenant, keyed(line))
+	first := func(query string, args ...any) (floor, error) {
+		var found []floor
+		err := tx.NewRaw("SELECT turn, id FROM levqor_jobs_live WHERE ? "+query, append([]any{ready}, args...)...).Scan(ctx, &found)
+		if err != nil || len(found) == 0 {
+			return floor{}, err
+		}
+		return found[0], nil
+	}
+	at, err = first("AND kind IN (?) ORDER BY turn, id LIMIT 1", bun.List(c.Kinds))
+	if err == nil && at.Turn.IsZero() {
+		at, err = first("ORDER BY turn DESC, id DESC LIMIT 1")
+	}
+	if err != nil || at.Turn.IsZero() {
+		return floor{}, false, err
+	}
+	stranger, err := first("AND (turn, id) < (?, ?) ORDER BY turn, id LIMIT 1 OFFSET ?", at.Turn, at.ID, floorJobs-1)
+	return at, !stranger.Turn.IsZero(), err
+}
+
+// keyed is the condition on the limit key of a line's jobs.
+func keyed(line jobs.LineKey) schema.QueryAppender {
+	if line.Key == "" {
+		return bun.Safe("IS NULL")
+	}
+	return bun.SafeQuery("= ?", line.Key)
+}
