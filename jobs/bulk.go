@@ -92,15 +92,34 @@ type BulkResult struct {
 	Done bool
 }
 
-// How many jobs are changed by one call of the store, which holds locks meanwhile, and
-// on SQLite the only writer: fewer where a call takes longer than bulkTime, more where it
-// takes less than half of that. Between two calls the store is left to others for as
-// long as the last one took, up to bulkPause.
+// SerialStore is the ability of a store to say that its calls wait for each other.
+type SerialStore interface {
+	// Serial reports whether a call holds up all others for as long as it takes.
+	Serial() bool
+}
+
+// How many jobs are changed by one call of the store, which holds locks meanwhile. Where
+// it holds up all others it looks at fewer if it took longer than bulkTime, and at more
+// if it took less than half of that. Elsewhere small calls would only cost more commits.
+// Between two calls the store is left to others for as long as the last one took, up to
+// bulkPause.
 const (
 	maxBulk, minBulk = 250, 50
 	bulkTime         = time.Millisecond
 	bulkPause        = 2 * time.Millisecond
 )
+
+// bulkSize returns how many jobs the next call looks at, after one took so long.
+func bulkSize(size int, took time.Duration) int {
+	switch {
+	case took > bulkTime:
+		return max(minBulk, size/2)
+	case took < bulkTime/2:
+		return min(maxBulk, 2*size)
+	default:
+		return size
+	}
+}
 
 // ChangeMany changes all of the tenant's jobs that match, in the order of their IDs
 // and in batches that commit each for itself, so that workers are not held up. If it
@@ -111,6 +130,8 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (BulkResult, 
 	if err := change.validate(); err != nil {
 		return result, fmt.Errorf("jobs: change many: %w", err)
 	}
+	store, ok := q.store.(SerialStore)
+	serial := ok && store.Serial()
 	left, size := change.Limit, maxBulk
 	for {
 		change.After, change.Limit = result.Last, size
@@ -128,10 +149,8 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (BulkResult, 
 		if left -= change.Limit; batch.Done || left == 0 {
 			return result, nil
 		}
-		if took > bulkTime {
-			size = max(minBulk, size/2)
-		} else if took < bulkTime/2 {
-			size = min(maxBulk, 2*size)
+		if serial {
+			size = bulkSize(size, took)
 		}
 		sleep(ctx, min(took, bulkPause)) // the next call finds a context that has ended
 	}

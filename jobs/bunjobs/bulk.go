@@ -12,6 +12,11 @@ import (
 	"github.com/levqor/sdk/jobs"
 )
 
+var _ jobs.SerialStore = (*Store)(nil)
+
+// Serial implements [jobs.SerialStore].
+func (s *Store) Serial() bool { return bundb.SingleWriter(s.db) }
+
 // ChangeBatch implements [jobs.QueueStore].
 func (s *Store) ChangeBatch(ctx context.Context, tenant string, change jobs.BulkChange, now time.Time) (jobs.BulkResult, error) {
 	now = bundb.Clock(s.db, now)
@@ -28,8 +33,7 @@ func (s *Store) ChangeBatch(ctx context.Context, tenant string, change jobs.Bulk
 }
 
 // cancelBatch does for many rows in one statement, and without reading them, what
-// [jobs.Info.AfterCancel] says: a flood is to be over soon, and claims wait for each
-// batch on SQLite.
+// [jobs.Info.AfterCancel] says: on SQLite claims wait meanwhile.
 func cancelBatch(ctx context.Context, tx bun.Tx, tenant string, change *jobs.BulkChange, now time.Time) (jobs.BulkResult, error) {
 	var ids []int64
 	query := matching(tx, live, tenant, change).Column("id")
