@@ -92,9 +92,34 @@ type BulkResult struct {
 	Done bool
 }
 
-// bulkBatch bounds the jobs changed by one call of the store, which holds locks
-// meanwhile, and on SQLite the only writer.
-const bulkBatch = 250
+// SerialStore is the ability of a store to say that its calls wait for each other.
+type SerialStore interface {
+	// Serial reports whether a call holds up all others for as long as it takes.
+	Serial() bool
+}
+
+// How many jobs are changed by one call of the store, which holds locks meanwhile. Where
+// it holds up all others it looks at fewer if it took longer than bulkTime, and at more
+// if it took less than half of that. Elsewhere small calls would only cost more commits.
+// Between two calls the store is left to others for as long as the last one took, up to
+// bulkPause.
+const (
+	maxBulk, minBulk = 250, 50
+	bulkTime         = time.Millisecond
+	bulkPause        = 2 * time.Millisecond
+)
+
+// bulkSize returns how many jobs the next call looks at, after one took so long.
+func bulkSize(size int, took time.Duration) int {
+	switch {
+	case took > bulkTime:
+		return max(minBulk, size/2)
+	case took < bulkTime/2:
+		return min(maxBulk, 2*size)
+	default:
+		return size
+	}
+}
 
 // ChangeMany changes all of the tenant's jobs that match, in the order of their IDs
 // and in batches that commit each for itself, so that workers are not held up. If it
@@ -112,28 +137,46 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (result BulkR
 			}
 		}()
 	}
-	left := change.Limit
+	store, ok := q.store.(SerialStore)
+	serial := ok && store.Serial()
+	left, size := change.Limit, maxBulk
 	for {
-		change.After, change.Limit = result.Last, bulkBatch
+		change.After, change.Limit = result.Last, size
 		if left > 0 {
-			change.Limit = min(left, bulkBatch)
+			change.Limit = min(left, size)
 		}
+		begun := time.Now() //nolint:forbidigo // how long a call takes is no matter of the store's clock
 		batch, err := q.store.ChangeBatch(ctx, q.tenant, change, q.now())
+		took := time.Since(begun) //nolint:forbidigo // see above
 		if err != nil {
 			return result, fmt.Errorf("jobs: change many: %w", err)
 		}
-		q.registry.events.many(EventJobsChanged, q.now(), q.tenant, batch.Changed)
-		result.Changed += batch.Changed
-		result.Done = batch.Done
-		if batch.Last != 0 {
-			result.Last = batch.Last
-		}
-		if batch.Changed > 0 && change.Operation != BulkCancel {
-			q.told(func() { q.registry.Wake() })
-		}
+		q.tellChanged(change.Operation, batch.Changed)
+		result.add(batch)
 		if left -= change.Limit; batch.Done || left == 0 {
 			return result, nil
 		}
+		if serial {
+			size = bulkSize(size, took)
+		}
+		sleep(ctx, min(took, bulkPause)) // the next call finds a context that has ended
+	}
+}
+
+// add adds what the next batch did.
+func (r *BulkResult) add(batch BulkResult) {
+	r.Changed += batch.Changed
+	r.Done = batch.Done
+	if batch.Last != 0 {
+		r.Last = batch.Last
+	}
+}
+
+// tellChanged tells those who watch or wait for work that jobs were changed.
+func (q *Queue) tellChanged(op Operation, n int) {
+	q.registry.events.many(EventJobsChanged, q.now(), q.tenant, n)
+	if n > 0 && op != BulkCancel {
+		q.told(func() { q.registry.Wake() })
 	}
 }
 

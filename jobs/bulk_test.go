@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/levqor/sdk/jobs"
 )
@@ -32,6 +35,60 @@ func TestManyJobsAreChangedInBatchesThatCanBeResumed(t *testing.T) {
 	}
 	if got, err := queue.ChangeMany(t.Context(), cancel); err != nil || got.Changed != 500 || !got.Done {
 		t.Errorf("ChangeMany = %+v, %v; want the rest", got, err)
+	}
+}
+
+// slowStore takes 100 µs for a call of ChangeBatch and 20 µs for each job that it looks
+// at.
+type slowStore struct {
+	*jobs.MemStore
+	serial bool
+	calls  []slowCall
+}
+
+type slowCall struct {
+	limit      int
+	begun, end time.Time
+}
+
+func (s *slowStore) Serial() bool { return s.serial }
+
+func (s *slowStore) ChangeBatch(ctx context.Context, tenant string, change jobs.BulkChange, now time.Time) (jobs.BulkResult, error) {
+	begun := time.Now()
+	time.Sleep(100*time.Microsecond + time.Duration(change.Limit)*20*time.Microsecond)
+	s.calls = append(s.calls, slowCall{change.Limit, begun, time.Now()})
+	return s.MemStore.ChangeBatch(ctx, tenant, change, now)
+}
+
+// A store whose calls wait for each other is held for about a millisecond at a time; each
+// store is left to others between two calls.
+func TestABulkChangeLeavesTheStoreToOthers(t *testing.T) {
+	for serial, want := range map[bool][]int{true: {250, 125, 62, 50, 50}, false: {250, 250, 37}} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &slowStore{MemStore: jobs.NewMemStore(), serial: serial}
+			queue := jobs.New(store, jobs.NewRegistry(nil), nil)
+			if _, err := queue.EnqueueMany(t.Context(), slices.Repeat([]jobs.Entry{{Args: Greet{}}}, 600)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := queue.ChangeMany(t.Context(), jobs.BulkChange{Operation: jobs.BulkCancel, Limit: 537})
+			if err != nil || got.Changed != 537 || got.Done {
+				t.Fatalf("ChangeMany = %+v, %v", got, err)
+			}
+			var limits []int
+			for i, call := range store.calls {
+				limits = append(limits, call.limit)
+				if i == 0 {
+					continue
+				}
+				last := store.calls[i-1]
+				if idle, took := call.begun.Sub(last.end), last.end.Sub(last.begun); idle < min(took, 2*time.Millisecond) {
+					t.Errorf("serial %v: call %d begins %v after one that took %v", serial, i, idle, took)
+				}
+			}
+			if !slices.Equal(limits, want) {
+				t.Errorf("serial %v: calls looked at %v jobs, want %v", serial, limits, want)
+			}
+		})
 	}
 }
 

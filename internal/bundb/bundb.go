@@ -17,6 +17,10 @@ import (
 // postgres reports whether db is PostgreSQL; it is SQLite otherwise.
 func postgres(db bun.IDB) bool { return db.Dialect().Name() == dialect.PG }
 
+// SingleWriter reports whether whoever writes waits for all others that do, as on
+// SQLite.
+func SingleWriter(db bun.IDB) bool { return !postgres(db) }
+
 // SkipLocked returns the clause that locks the rows a SELECT finds and passes
 // over those that others hold. SQLite has a single writer and needs none.
 func SkipLocked(db bun.IDB) bun.Safe { return clause(db, "FOR UPDATE SKIP LOCKED") }

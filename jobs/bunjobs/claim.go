@@ -30,7 +30,7 @@ const readySQL = `
 	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? ? AND kind IN (?)
 	ORDER BY turn, id LIMIT ? ?`
 
-// linesSQL finds lines with ready jobs, each by a step in an index however many jobs
+// linesSQL finds lines with ready jobs, each by steps in an index however many jobs
 // it has: of jobs without a limit key those whose tenants follow one in the order of
 // their names, and then those from the beginning up to it; and the same of jobs with
 // one.
@@ -46,22 +46,29 @@ var linesSQL = bundb.Fixed{SQL: `
 		SELECT (SELECT tenant FROM levqor_jobs_live AS j WHERE state = 2 AND limit_key IS NULL AND queue = ?0 AND j.tenant > b.tenant AND j.tenant <= ?1 ORDER BY tenant LIMIT 1), n + 1
 		FROM b WHERE b.tenant IS NOT NULL AND n < ?4
 	), c (tenant, limit_key, n) AS (
-		SELECT * FROM (SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (tenant, limit_key) > (?2, ?3) ORDER BY tenant, limit_key LIMIT 1) AS f
+		SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE id = ` + lineAfter("?2", "?3") + `
 		UNION ALL
-		SELECT j.tenant, j.limit_key, n + 1 FROM c JOIN levqor_jobs_live AS j ON j.id = (
-			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (k.tenant, k.limit_key) > (c.tenant, c.limit_key) ORDER BY k.tenant, k.limit_key LIMIT 1)
-		WHERE n < ?4
+		SELECT j.tenant, j.limit_key, n + 1 FROM c JOIN levqor_jobs_live AS j ON j.id = ` + lineAfter("c.tenant", "c.limit_key") + ` WHERE n < ?4
 	), d (tenant, limit_key, n) AS (
-		SELECT * FROM (SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (tenant, limit_key) <= (?2, ?3) ORDER BY tenant, limit_key LIMIT 1) AS f
+		SELECT * FROM (SELECT tenant, limit_key, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 ORDER BY tenant, limit_key LIMIT 1) AS f
+		WHERE (tenant, limit_key) <= (?2, ?3)
 		UNION ALL
-		SELECT j.tenant, j.limit_key, n + 1 FROM d JOIN levqor_jobs_live AS j ON j.id = (
-			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0 AND (k.tenant, k.limit_key) > (d.tenant, d.limit_key) AND (k.tenant, k.limit_key) <= (?2, ?3) ORDER BY k.tenant, k.limit_key LIMIT 1)
-		WHERE n < ?4
+		SELECT j.tenant, j.limit_key, n + 1 FROM d JOIN levqor_jobs_live AS j ON j.id = ` + lineAfter("d.tenant", "d.limit_key") + `
+		WHERE n < ?4 AND (j.tenant, j.limit_key) <= (?2, ?3)
 	)
 	SELECT tenant, '' AS limit_key, 1 AS part FROM a WHERE tenant IS NOT NULL UNION ALL
 	SELECT tenant, '', 2 FROM b WHERE tenant IS NOT NULL UNION ALL
 	SELECT tenant, limit_key, 3 FROM c UNION ALL
 	SELECT tenant, limit_key, 4 FROM d`}
+
+// lineAfter returns the SQL for a job of the line behind one: another of the tenant, or
+// else the first of the tenants that follow. SQLite walks through the index from the
+// first column of (tenant, limit_key) > (?, ?) on, along all jobs of the line.
+func lineAfter(tenant, key string) string {
+	const keyed = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
+	return "COALESCE((" + keyed + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +
+		keyed + " AND k.tenant > " + tenant + " ORDER BY k.tenant, k.limit_key LIMIT 1))"
+}
 
 // maxShares bounds the lines of each sort that share one claim.
 const maxShares = 64

@@ -12,21 +12,29 @@ import (
 
 var _ jobs.HealthStore = (*Store)(nil)
 
-// headsSQL finds the first ready job of each line by a step in an index, of up to a
-// thousand lines of each sort.
+// headsSQL finds the first ready job of each line by steps in an index, of up to a
+// thousand lines of each sort. See lineAfter for why it does not compare all columns
+// at once.
 const headsSQL = `
 	WITH RECURSIVE a (queue, tenant, turn, n) AS (
 		SELECT * FROM (SELECT queue, tenant, turn, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL ORDER BY queue, tenant, turn, id LIMIT 1) AS f
 		UNION ALL
-		SELECT j.queue, j.tenant, j.turn, n + 1 FROM a JOIN levqor_jobs_live AS j ON j.id = (
-			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NULL AND (k.queue, k.tenant) > (a.queue, a.tenant) ORDER BY k.queue, k.tenant, k.turn, k.id LIMIT 1)
+		SELECT j.queue, j.tenant, j.turn, n + 1 FROM a JOIN levqor_jobs_live AS j ON j.id = COALESCE((
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NULL AND k.queue = a.queue AND k.tenant > a.tenant
+			ORDER BY k.tenant, k.turn, k.id LIMIT 1), (
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NULL AND k.queue > a.queue
+			ORDER BY k.queue, k.tenant, k.turn, k.id LIMIT 1))
 		WHERE n < 1000
 	), b (queue, tenant, limit_key, turn, n) AS (
 		SELECT * FROM (SELECT queue, tenant, limit_key, turn, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL ORDER BY queue, tenant, limit_key, turn, id LIMIT 1) AS f
 		UNION ALL
-		SELECT j.queue, j.tenant, j.limit_key, j.turn, n + 1 FROM b JOIN levqor_jobs_live AS j ON j.id = (
-			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND (k.queue, k.tenant, k.limit_key) > (b.queue, b.tenant, b.limit_key)
-			ORDER BY k.queue, k.tenant, k.limit_key, k.turn, k.id LIMIT 1)
+		SELECT j.queue, j.tenant, j.limit_key, j.turn, n + 1 FROM b JOIN levqor_jobs_live AS j ON j.id = COALESCE((
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND k.queue = b.queue AND k.tenant = b.tenant AND k.limit_key > b.limit_key
+			ORDER BY k.limit_key, k.turn, k.id LIMIT 1), (
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND k.queue = b.queue AND k.tenant > b.tenant
+			ORDER BY k.tenant, k.limit_key, k.turn, k.id LIMIT 1), (
+			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND k.queue > b.queue
+			ORDER BY k.queue, k.tenant, k.limit_key, k.turn, k.id LIMIT 1))
 		WHERE n < 1000
 	)
 	SELECT queue, turn FROM (SELECT queue, turn FROM a UNION ALL SELECT queue, turn FROM b) AS heads ORDER BY turn LIMIT 1`

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -194,26 +193,6 @@ func (g *guard) load(ctx context.Context, tx bun.Tx) error {
 	return err
 }
 
-func (g *guard) loadArrivals(ctx context.Context, tx bun.Tx, lines []jobs.LineKey) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	asked := bundb.Rows{Len: len(lines), Columns: []bundb.Column{
-		{Name: "tenant", Text: func(i int) (string, bool) { return lines[i].Tenant, true }},
-		{Name: "limit_key", Text: func(i int) (string, bool) { return lines[i].Key, true }},
-	}}
-	var rows []struct {
-		lineRow
-		Arrival bundb.Time `bun:"arrival"`
-	}
-	err := tx.NewRaw("SELECT r.tenant, r.limit_key, r.arrival FROM (?) AS v JOIN levqor_jobs_rate AS r ON r.queue = ? AND r.tenant = v.tenant AND r.limit_key = v.limit_key",
-		asked, g.settings.Queue).Scan(ctx, &rows)
-	for _, r := range rows {
-		g.arrivals[jobs.LineKey{Tenant: r.Tenant, Key: r.Key}] = r.Arrival.Time
-	}
-	return err
-}
-
 // allow returns what of the ready lines may start, and how many jobs altogether.
 func (g *guard) allow(ctx context.Context, tx bun.Tx, ready []jobs.LineKey) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
 	lines, loads, most := g.settings.Lines(ready, g.running)
@@ -232,45 +211,4 @@ func (g *guard) allow(ctx context.Context, tx bun.Tx, ready []jobs.LineKey) ([]j
 	}
 	lines = slices.DeleteFunc(lines, func(l jobs.Line) bool { return l.Most == 0 })
 	return lines, loads, most, nil
-}
-
-// started takes note of what a claim starts where a rate counts it.
-func (g *guard) started(ctx context.Context, tx bun.Tx, claimed []jobs.Info) error {
-	counts := map[jobs.LineKey]int{}
-	if g.settings.Rate.Count > 0 && len(claimed) > 0 {
-		counts[jobs.LineKey{}] = len(claimed)
-	}
-	for _, job := range claimed {
-		if job.LimitKey != "" && g.settings.RatePerKey.Count > 0 {
-			counts[job.Line()]++
-		}
-	}
-	order := func(a, b jobs.LineKey) int { return strings.Compare(a.Tenant+"\x00"+a.Key, b.Tenant+"\x00"+b.Key) }
-	for _, line := range slices.SortedFunc(maps.Keys(counts), order) {
-		rate := g.settings.RatePerKey
-		if line == (jobs.LineKey{}) {
-			rate = g.settings.Rate
-		}
-		_, err := tx.NewRaw(`
-			INSERT INTO levqor_jobs_rate (queue, tenant, limit_key, arrival) VALUES (?, ?, ?, ?)
-			ON CONFLICT (queue, tenant, limit_key) DO UPDATE SET arrival = EXCLUDED.arrival`,
-			g.settings.Queue, line.Tenant, line.Key, bundb.Time{Time: rate.After(g.arrivals[line], g.now, counts[line])}).Exec(ctx)
-		if err != nil {
-			return err
-		}
-	}
-	return g.forget(ctx, tx, len(counts))
-}
-
-// forget removes arrival times that have passed, twice as many as were added, so the
-// table stays as small as what is going on.
-func (g *guard) forget(ctx context.Context, tx bun.Tx, added int) error {
-	if added == 0 {
-		return nil
-	}
-	_, err := tx.NewRaw(`
-		DELETE FROM levqor_jobs_rate WHERE queue = ?0 AND (tenant, limit_key) IN
-			(SELECT tenant, limit_key FROM levqor_jobs_rate WHERE queue = ?0 AND arrival < ?1 LIMIT ?2)`,
-		g.settings.Queue, bundb.Time{Time: g.now}, 2*added).Exec(ctx)
-	return err
 }

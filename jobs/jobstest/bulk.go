@@ -1,6 +1,7 @@
 package jobstest
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -92,6 +93,30 @@ var bulkCases = []testCase{
 			e.wantTime(got.FinishedAt, now, "FinishedAt")
 		}
 		e.wantErr(e.settle(jobs.Outcome{Lease: leaseOf(all[jobs.Running]), State: jobs.Completed}, now), jobs.ErrLeaseLost, "it was cancelled")
+	}},
+	{"a job that was cancelled with many others keeps all that it had", func(e *env) {
+		all := e.everyState()
+		delete(all, jobs.Completed)
+		delete(all, jobs.Discarded)
+		delete(all, jobs.Cancelled)
+		other := e.insert(t0, job(unique("x"), limitKey("l"), priority(2), func(j *jobs.Insertion) { j.Metadata = map[string]string{"a": "b"} }))[0].Info
+		all[0] = other
+		running := all[jobs.Running]
+		running.Progress = jobs.Progress{Fraction: 0.5, Note: "half"}
+		if err := e.SaveProgress(e.ctx, leaseOf(running), running.Progress); err != nil {
+			e.Fatal(err)
+		}
+		now := t0.Add(time.Minute)
+		for state, info := range all {
+			all[state] = e.get(info.ID)
+		}
+		e.wantBulk(e.bulk(jobs.BulkChange{Operation: jobs.BulkCancel}, now), len(all), "all that are not over")
+		for state, info := range all {
+			want, err := info.AfterCancel(now)
+			if got := e.get(info.ID); err != nil || !reflect.DeepEqual(got, want) {
+				e.Errorf("a %s job became %+v, want %+v", state, got, want)
+			}
+		}
 	}},
 	{"waiting jobs get another priority and another queue", func(e *env) {
 		all := e.everyState()
