@@ -24,18 +24,17 @@ import (
 func TestAWorkerThatWasStoppedChangesNothing(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		parallel(t)
-		r := newRig(t, fresh(t))
-		if _, err := r.db.NewRaw("CREATE TABLE effect (job bigint NOT NULL, pid bigint NOT NULL)").Exec(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		sqlite := filepath.Base(t.Name()) == "SQLite" // where a transaction would keep the other from writing
 		for range size(t, 1) {
-			stopWorker(r, !sqlite)
+			stopWorker(newRig(t, fresh(t)), !sqlite)
 		}
 	})
 }
 
 func stopWorker(r *rig, early bool) {
+	if _, err := r.db.NewRaw("CREATE TABLE effect (job bigint NOT NULL, pid bigint NOT NULL)").Exec(r.Context()); err != nil {
+		r.Fatal(err)
+	}
 	gates := r.TempDir()
 	open := func(epoch int) {
 		if err := os.WriteFile(filepath.Join(gates, strconv.Itoa(epoch)), nil, 0o600); err != nil {
