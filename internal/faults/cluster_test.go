@@ -149,6 +149,48 @@ func (c *cluster) stop(mode syscall.Signal) {
 	c.server = nil
 }
 
+// die stops the server as the death of its machine would, which loses what was not on
+// disk: of the log of writes, all that lies behind what had been forced to disk at the
+// instant that it returns. The settings must keep other files from being written.
+func (c *cluster) die(r *rig) time.Time {
+	c.Helper()
+	died := time.Now()
+	var at struct {
+		Name   string `bun:"file_name"`
+		Offset int64  `bun:"file_offset"`
+	}
+	if err := r.db.NewRaw("SELECT file_name, file_offset FROM pg_walfile_name_offset(pg_current_wal_flush_lsn())").Scan(c.Context(), &at); err != nil {
+		c.Fatal(err)
+	}
+	c.stop(immediate)
+	log := filepath.Join(c.dir, "data", "pg_wal")
+	files, err := os.ReadDir(log)
+	if err != nil {
+		c.Fatal(err)
+	}
+	for _, f := range files {
+		if !f.IsDir() && f.Name() >= at.Name {
+			c.wipe(filepath.Join(log, f.Name()), map[bool]int64{true: at.Offset}[f.Name() == at.Name])
+		}
+	}
+	return died
+}
+
+// wipe fills a file with zeros from an offset on.
+func (c *cluster) wipe(path string, offset int64) {
+	c.Helper()
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, offset)
+	}
+	if err == nil {
+		err = os.Truncate(path, info.Size())
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
 func (c *cluster) remove() {
 	if c.server != nil {
 		_ = c.server.Process.Signal(immediate)

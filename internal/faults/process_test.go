@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,8 +31,15 @@ type rig struct {
 	queue *jobs.Queue
 
 	mu     sync.Mutex
-	events []event
+	events map[string][]event // by word
+	counts map[said]int
 	log    []string // what the children wrote to standard error
+}
+
+// said is who said what.
+type said struct {
+	pid  int
+	word string
 }
 
 // event is what a child told about a job.
@@ -51,7 +59,7 @@ func newRig(t *testing.T, url string) *rig {
 	if err := bunjobs.Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, url: url, db: db, store: bunjobs.New(db)}
+	r := &rig{T: t, url: url, db: db, store: bunjobs.New(db), events: map[string][]event{}, counts: map[said]int{}}
 	r.queue = jobs.New(r.store, jobs.NewRegistry(nil), nil)
 	return r
 }
@@ -130,7 +138,8 @@ func (c *child) hear(text string) {
 	e.at, e.rest = time.Unix(0, at), parts[4]
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events = append(c.events, e)
+	c.events[e.word] = append(c.events[e.word], e)
+	c.counts[said{c.pid, e.word}]++
 }
 
 // kill ends the child as a machine that dies would.
@@ -162,26 +171,16 @@ func (c *child) stop(limit time.Duration) {
 
 // told returns how often the child said a word.
 func (c *child) told(word string) int {
-	n := 0
-	for _, e := range c.all(word) {
-		if e.pid == c.pid {
-			n++
-		}
-	}
-	return n
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts[said{c.pid, word}]
 }
 
-// all returns what the children said with a word.
+// all returns what the children said with a word, in the order in which it was heard.
 func (r *rig) all(word string) []event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var found []event
-	for _, e := range r.events {
-		if e.word == word {
-			found = append(found, e)
-		}
-	}
-	return found
+	return slices.Clip(r.events[word])
 }
 
 // await waits until something is so.
