@@ -68,7 +68,8 @@ func crashServer(t *testing.T, c *cluster, isPaid bool) {
 	if isPaid && len(settlementsLost) > 0 {
 		t.Errorf("%d settlements of paid jobs are lost", len(settlementsLost))
 	}
-	t.Logf("of %d jobs %s, of %d settlements %s", len(r.all("ack")), span(jobsLost), len(r.all("settled")), span(settlementsLost))
+	t.Logf("of %d jobs %s, of %d settlements %s, of %d claims %s", len(r.all("ack")), span(jobsLost),
+		len(r.all("settled")), span(settlementsLost), len(r.all("run")), span(r.claimsLost(died, bound)))
 }
 
 // epochs returns those of all jobs that are there.
@@ -118,9 +119,28 @@ func (r *rig) lost(word string, died, bound time.Time, kept map[jobs.ID]past) (a
 	return ages
 }
 
+// claimsLost returns how long before the death of a server it gave out what it gave out
+// again under the same epoch, since it had forgotten.
+func (r *rig) claimsLost(died, bound time.Time) (ages []time.Duration) {
+	r.Helper()
+	begun := map[jobs.Lease]time.Time{}
+	for _, e := range r.all("run") {
+		lease := jobs.Lease{ID: e.id, Epoch: e.epoch}
+		if other, again := begun[lease]; again {
+			first := min(other.UnixNano(), e.at.UnixNano())
+			ages = append(ages, died.Sub(time.Unix(0, first)))
+			if first < bound.UnixNano() {
+				r.Errorf("epoch %d of job %s was given out twice, at first %v before the crash", e.epoch, e.id, ages[len(ages)-1])
+			}
+		}
+		begun[lease] = e.at
+	}
+	return ages
+}
+
 func span(ages []time.Duration) string {
 	if len(ages) == 0 {
 		return "none are lost"
 	}
-	return fmt.Sprintf("%d are lost, the first acknowledged %.2f s before", len(ages), slices.Max(ages).Seconds())
+	return fmt.Sprintf("%d are lost, the first from %.2f s before", len(ages), slices.Max(ages).Seconds())
 }
