@@ -35,6 +35,10 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
+// Time returns the millisecond that the ID begins with: when it was made, by the clock
+// of the process that made it. That decides nothing; see [Info.CreatedAt].
+func (id ID) Time() time.Time { return time.UnixMilli(int64(id)>>idSeqBits + idEpoch).UTC() }
+
 // ParseID reads the form that String writes. Anything else is an ErrNotFound,
 // since no job has such an ID.
 func ParseID(s string) (ID, error) {

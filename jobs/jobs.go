@@ -46,6 +46,11 @@
 // [Unique] keeps a job from repeating another. [Queue.ChangeMany] cancels, retries and
 // moves many. Each holds for all processes on one database.
 //
+// # History
+//
+// Jobs that are over stay for [WorkerOptions.Retention] and can be looked at and, unless
+// they completed, retried; then a worker forgets them.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.

@@ -30,6 +30,10 @@ func TestMemLogStore(t *testing.T) {
 	jobstest.TestLogStore(t, func(*testing.T) jobstest.LogStore { return jobs.NewMemStore() })
 }
 
+func TestMemHistoryStore(t *testing.T) {
+	jobstest.TestHistoryStore(t, func(*testing.T) jobstest.HistoryStore { return jobs.NewMemStore() })
+}
+
 func TestMemStoreAtomically(t *testing.T) {
 	boom := errors.New("boom")
 	store := jobs.NewMemStore()

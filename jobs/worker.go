@@ -35,6 +35,10 @@ type WorkerOptions struct {
 	// Drain is how long running jobs may go on after Run's context has ended,
 	// before their own contexts end. Default: 25 s.
 	Drain time.Duration
+	// Retention says how long jobs that are over stay, where the store is a
+	// [HistoryStore]. Workers of one store should agree on it: the shortest holds.
+	// Default: that of [Retention].
+	Retention Retention
 	// Logger gets what no caller can be told. Default: discard.
 	Logger *slog.Logger
 	// Now replaces the store's clock, for tests. Default: the store's clock.
@@ -50,6 +54,7 @@ func (o *WorkerOptions) setDefaults() {
 	o.Heartbeat = cmp.Or(o.Heartbeat, o.Lease/10)
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
 	o.Drain = cmp.Or(o.Drain, 25*time.Second)
+	o.Retention = o.Retention.withDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -72,7 +77,7 @@ func (o *WorkerOptions) validate() error {
 	if o.Lease < 4*o.Heartbeat {
 		errs = append(errs, invalid("/lease", "too_small", "must be at least four times the heartbeat"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.Retention.validate())...)
 }
 
 // Worker runs the jobs of a store. One per process and store is enough.
@@ -116,6 +121,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var keepers, fetchers sync.WaitGroup
 	keepers.Go(func() { r.keep(base) })
 	keepers.Go(func() { r.promote(base) })
+	keepers.Go(func() { r.forget(base) })
 	for _, l := range r.lanes {
 		fetchers.Go(func() { r.fetch(ctx, base, l) })
 	}

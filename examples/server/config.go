@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/levqor/sdk/jobs"
 )
 
 // variables is every setting of the service, with its default.
@@ -20,6 +23,7 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
+	{"LEVQOR_KEEP_JOBS", "168h", "how long jobs stay after they are over, at least 1h, or forever; discarded ones at least 720h"},
 	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
@@ -37,6 +41,7 @@ type config struct {
 	addr, publicURL, databaseURL string
 	secret                       []byte
 	noWorker, allowPrivate       bool
+	keepJobs                     time.Duration
 	certFile, keyFile            string
 }
 
@@ -60,6 +65,9 @@ func readConfig(getenv func(string) string) (config, error) {
 	if cfg.allowPrivate, err = oneOf(env, "LEVQOR_ALLOW_PRIVATE_NETWORKS", "true", "false"); err != nil {
 		errs = append(errs, err)
 	}
+	if cfg.keepJobs, err = readKeep(env["LEVQOR_KEEP_JOBS"]); err != nil {
+		errs = append(errs, err)
+	}
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
 		errs = append(errs, errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together"))
 	}
@@ -76,6 +84,18 @@ func oneOf(env map[string]string, name, yes, no string) (bool, error) {
 		return false, fmt.Errorf("%s must be %s or %s", name, yes, no)
 	}
 	return env[name] == yes, nil
+}
+
+// readKeep reads how long jobs stay.
+func readKeep(value string) (time.Duration, error) {
+	if value == "forever" {
+		return jobs.Forever, nil
+	}
+	keep, err := time.ParseDuration(value)
+	if err != nil || keep < time.Hour {
+		return 0, errors.New("LEVQOR_KEEP_JOBS must be a duration of at least 1h, such as 168h, or forever")
+	}
+	return keep, nil
 }
 
 // readSecret returns the secret of the service. With SQLite there is one machine,

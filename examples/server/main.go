@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
 	"github.com/levqor/sdk/levqor"
@@ -91,6 +92,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, c
 	}
 	app, err = levqor.New(bunlevqor.Stores(db), &levqor.Options{
 		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
+		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
 	})
 	if err != nil {
 		return nil, nil, err

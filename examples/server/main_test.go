@@ -20,6 +20,7 @@ import (
 
 	"github.com/levqor/sdk/client"
 	"github.com/levqor/sdk/internal/dbtest"
+	"github.com/levqor/sdk/jobs"
 )
 
 // build returns the path of the program.
@@ -305,6 +306,7 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		"a worker that is neither":       {map[string]string{"LEVQOR_WORKER": "maybe"}, "LEVQOR_WORKER must be off or on"},
+		"jobs that would not stay":       {map[string]string{"LEVQOR_KEEP_JOBS": "1m"}, "LEVQOR_KEEP_JOBS must be a duration of at least 1h"},
 		"private networks, neither":      {map[string]string{"LEVQOR_ALLOW_PRIVATE_NETWORKS": "1"}, "LEVQOR_ALLOW_PRIVATE_NETWORKS must be true or false"},
 		"a certificate without a key":    {map[string]string{"LEVQOR_TLS_CERT_FILE": "x"}, "go together"},
 		"PostgreSQL without a secret":    {map[string]string{"LEVQOR_DATABASE_URL": "postgres://db/x"}, "openssl rand -hex 32"},
@@ -313,8 +315,8 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg, err := readConfig(func(name string) string { return tt.env[name] })
 			if tt.want == "" {
-				if err != nil || len(cfg.secret) < 32 {
-					t.Errorf("readConfig = %d bytes of secret, %v", len(cfg.secret), err)
+				if err != nil || len(cfg.secret) < 32 || cfg.keepJobs != 168*time.Hour {
+					t.Errorf("readConfig = %d bytes of secret, jobs for %v, %v", len(cfg.secret), cfg.keepJobs, err)
 				}
 				return
 			}
@@ -322,6 +324,9 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("readConfig = %v, want %q", err, tt.want)
 			}
 		})
+	}
+	if keep, err := readKeep("forever"); err != nil || keep != jobs.Forever {
+		t.Errorf("readKeep = %v, %v; want forever", keep, err)
 	}
 	info, err := os.Stat(filepath.Join(dir, "x.db.secret"))
 	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {

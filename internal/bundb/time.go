@@ -2,6 +2,7 @@ package bundb
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"strconv"
 	"time"
@@ -29,6 +30,14 @@ func (t Time) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 	b = append(b, '\'')
 	b = t.UTC().AppendFormat(b, "2006-01-02 15:04:05.999999")
 	return append(b, "+00'::timestamptz"...), nil
+}
+
+// Value is t as the driver sends it, for statements that get their values apart.
+func (t Time) Value() (driver.Value, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	return t.UTC(), nil
 }
 
 // Scan reads a column of either dialect, in UTC.

@@ -104,18 +104,22 @@ func withoutReplaced(ctx context.Context, tx bun.Tx, tenant string, found []jobs
 func applyBulk(ctx context.Context, tx bun.Tx, change *jobs.BulkChange, found []jobs.Info, at time.Time) error {
 	changed := make([]jobs.Info, 0, len(found))
 	var returned []int64 // from the history
+	var first time.Time  // that one of them finished
 	for _, job := range found {
 		after, err := change.Apply(job, at)
 		if err != nil {
 			return err
 		}
 		if job.State.Final() {
+			if len(returned) == 0 || job.FinishedAt.Before(first) {
+				first = job.FinishedAt
+			}
 			returned = append(returned, int64(job.ID))
 		}
 		changed = append(changed, after)
 	}
 	if len(returned) > 0 {
-		if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id IN (?)", done, found[0].Tenant, bun.List(returned)).Exec(ctx); err != nil {
+		if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id IN (?) AND finished_at >= ?", done, found[0].Tenant, bun.List(returned), bundb.Time{Time: first}).Exec(ctx); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,9 @@
 // Jobs that are not over stand in levqor_jobs_live, those that are over in
 // levqor_jobs_done, worker processes in levqor_jobs_node. The split keeps the
 // table and the indexes that every claim goes through as small as the backlog,
-// whatever the history.
+// whatever the history. On PostgreSQL levqor_jobs_done has a partition for each day,
+// which [Store.Forget] makes ahead and drops; the role of the workers owns the tables
+// for that, or else history is deleted row by row.
 package bunjobs
 
 import (
@@ -63,6 +65,7 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
+	pass   pass
 }
 
 var _ jobs.Store = (*Store)(nil)

@@ -62,6 +62,12 @@ func TestLogStore(t *testing.T) {
 	})
 }
 
+func TestHistoryStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 // An open transaction of anybody keeps dead rows alive.
 func TestHealthTellsOfAnOldTransaction(t *testing.T) {
 	db := open(t, dbtest.Postgres(t))

@@ -3,6 +3,7 @@ package bunjobs
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -52,12 +53,12 @@ func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 var insertOneSQL = bundb.InsertOne{SQL: `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, created_at, run_at, turn, epoch)
 	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?8, ?now, ?due, ?later, 0
-	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0)
+	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?9)
 	ON CONFLICT (id) DO NOTHING`}
 
 func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
 	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Due{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt)},
-		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey))
+		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), since(j.ID))
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,20 @@ const insertSQL = `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, created_at, run_at, turn, epoch)
 	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, limit_key, ?, ?, ?, 0
 	FROM (?) AS v
-	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ?)`
+	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?)`
+
+// since returns an instant before which no job with an ID has finished, so that older
+// partitions are left out. It allows for clocks that are up to a day ahead.
+func since(id jobs.ID) bundb.Time { return bundb.Time{Time: id.Time().Add(-24 * time.Hour)} }
+
+// firstID returns the lowest ID of a batch.
+func firstID(batch []jobs.Insertion) jobs.ID {
+	first := batch[0].ID
+	for i := range batch {
+		first = min(first, batch[i].ID)
+	}
+	return first
+}
 
 // insertChunk bounds the jobs of one statement: while the database stores some, the
 // text of the statement for the next ones is written.
@@ -127,15 +141,15 @@ type insertion struct {
 // AppendQuery writes the statement.
 func (in insertion) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 	var tenants []string
-	first, last := in.batch[0].ID, in.batch[0].ID
+	first, last := firstID(in.batch), in.batch[0].ID
 	for i := range in.batch {
-		first, last = min(first, in.batch[i].ID), max(last, in.batch[i].ID)
+		last = max(last, in.batch[i].ID)
 		if t := in.batch[i].Tenant; !slices.Contains(tenants, t) {
 			tenants = append(tenants, t)
 		}
 	}
 	rows, due, turn := newRows(in.db, in.batch, in.at)
-	return bun.SafeQuery(insertSQL, bundb.Time{Time: in.at}, due, turn, rows, bun.List(tenants), int64(first), int64(last)).AppendQuery(gen, b)
+	return bun.SafeQuery(insertSQL, bundb.Time{Time: in.at}, due, turn, rows, bun.List(tenants), int64(first), int64(last), since(first)).AppendQuery(gen, b)
 }
 
 // newRows returns the rows of a batch, and the SQL for when each is due and for its
@@ -178,12 +192,14 @@ func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows,
 // taken returns the indexes of the jobs whose IDs are not free.
 func (s *Store) taken(ctx context.Context, batch []jobs.Insertion) ([]int, error) {
 	ids := make([]int64, len(batch))
+	tenants := map[string]bool{}
 	for i := range batch {
 		ids[i] = int64(batch[i].ID)
+		tenants[batch[i].Tenant] = true
 	}
 	var found []int64
-	err := s.db.NewRaw("SELECT id FROM ? WHERE id IN (?) UNION ALL SELECT id FROM ? WHERE id IN (?)",
-		live, bun.List(ids), done, bun.List(ids)).Scan(ctx, &found)
+	err := s.db.NewRaw("SELECT id FROM ? WHERE id IN (?) UNION ALL SELECT id FROM ? WHERE tenant IN (?) AND id IN (?) AND finished_at >= ?",
+		live, bun.List(ids), done, bun.List(slices.Collect(maps.Keys(tenants))), bun.List(ids), since(firstID(batch))).Scan(ctx, &found)
 	var taken []int
 	for i, id := range ids {
 		if slices.Contains(found, id) || slices.Contains(ids[:i], id) {

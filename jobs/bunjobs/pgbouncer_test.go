@@ -36,6 +36,9 @@ func TestBehindPgBouncerInTransactionMode(t *testing.T) {
 	t.Run("LimitStore", func(t *testing.T) {
 		jobstest.TestLimitStore(t, func(t *testing.T) jobstest.LimitStore { return store(t) })
 	})
+	t.Run("HistoryStore", func(t *testing.T) {
+		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return store(t) })
+	})
 }
 
 // pgBouncer starts a pooler in front of an empty schema and returns its URL.

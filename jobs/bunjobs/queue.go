@@ -98,7 +98,7 @@ func (s *Store) change(ctx context.Context, tenant string, id jobs.ID, now time.
 			return err
 		}
 		if jobs.State(before.State).Final() {
-			if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id = ?", done, tenant, before.ID).Exec(ctx); err != nil {
+			if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id = ? AND finished_at = ?", done, tenant, before.ID, before.FinishedAt).Exec(ctx); err != nil {
 				return err
 			}
 		}

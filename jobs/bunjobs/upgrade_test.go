@@ -2,7 +2,6 @@ package bunjobs_test
 
 import (
 	"io/fs"
-	"path"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -17,7 +16,7 @@ import (
 func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		db := dbtest.Open(t, fresh(t))
-		if err := (bundb.Migrations{Room: "jobs", Files: firstVersion(t)}).Migrate(t.Context(), db); err != nil {
+		if err := (bundb.Migrations{Room: "jobs", Files: versions(t, 1)}).Migrate(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
 		for id, state := range []int{0, 2, 2, 1, 4} { // no job 0; two ready, one scheduled, one retryable
@@ -58,17 +57,46 @@ func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 	})
 }
 
-// firstVersion returns the first step of the schema.
-func firstVersion(t *testing.T) fs.FS {
+// History of the version before retention is read, and goes when its time is over.
+func TestHistoryOfTheVersionBeforeIsForgottenToo(t *testing.T) {
+	db := dbtest.Open(t, dbtest.Postgres(t))
+	if err := (bundb.Migrations{Room: "jobs", Files: versions(t, 6)}).Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	fillHistory(t, db, 60_000, jobs.Completed, noon) // too much to be read under a lock
+	fillHistory(t, db, 10, jobs.Discarded, noon.Add(-day))
+	if err := bunjobs.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	store := bunjobs.New(db)
+	if _, err := store.Get(t.Context(), "a", idAt(noon)); err != nil {
+		t.Errorf("Get = %v", err)
+	}
+	forget(t, store, keep, noon.Add(day))
+	wantPartitions(t, db, "20310507 20310508 20310509 20310510 before default")
+	forget(t, store, keep, noon.Add(8*day))
+	wantPartitions(t, db, "20310507 20310508 20310509 20310510 20310514 20310515 20310516 20310517 default rest_20310507")
+	if n := count(t, db, "TRUE"); n != 10 {
+		t.Errorf("%d jobs are left, want the dead letters", n)
+	}
+}
+
+// versions returns the first n steps of the schema.
+func versions(t *testing.T, n int) fs.FS {
 	t.Helper()
 	first := fstest.MapFS{}
 	for _, dir := range []string{"postgres", "sqlite"} {
-		name := path.Join(dir, "0001_jobs.tx.up.sql")
-		text, err := fs.ReadFile(bunjobs.Migrations(), name)
-		if err != nil {
-			t.Fatal(err)
+		names, err := fs.Glob(bunjobs.Migrations(), dir+"/*.tx.up.sql")
+		if err != nil || len(names) < n {
+			t.Fatal(names, err)
 		}
-		first[name] = &fstest.MapFile{Data: text}
+		for _, name := range names[:n] {
+			text, err := fs.ReadFile(bunjobs.Migrations(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first[name] = &fstest.MapFile{Data: text}
+		}
 	}
 	return first
 }

@@ -157,6 +157,25 @@ func TestLogStore(t *testing.T, open func(*testing.T) LogStore) {
 	}
 }
 
+// HistoryStore is a store that forgets jobs that are over.
+type HistoryStore interface {
+	jobs.Store
+	jobs.HistoryStore
+}
+
+// TestHistoryStore runs every case about [jobs.HistoryStore], as TestStore does for
+// [jobs.Store]. Logs are looked at if the store keeps them.
+func TestHistoryStore(t *testing.T, open func(*testing.T) HistoryStore) {
+	for _, c := range historyCases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			store := open(t)
+			c.run(&historyEnv{env: env{T: t, Store: store, ctx: ctx}, HistoryStore: store})
+		})
+	}
+}
+
 // caseTimeout ends a case whose store never answers.
 const caseTimeout = 60 * time.Second
 
