@@ -54,7 +54,9 @@ var transactorCases = []testCase{
 		e.insert(t0, job(), job())
 		held := e.claim(1, 2, t0)
 		e.inTx(nil, func(tx *env) {
-			tx.settle(t0, jobs.Outcome{Lease: leaseOf(held[0]), State: jobs.Completed})
+			if err := tx.settle(jobs.Outcome{Lease: leaseOf(held[0]), State: jobs.Completed}, t0); err != nil {
+				e.Errorf("Settle = %v", err)
+			}
 			ctx, cancel := context.WithTimeout(e.ctx, heldTimeout)
 			defer cancel()
 			if n, err := e.Rescue(ctx, t0.Add(lease)); err != nil || n != 1 {
