@@ -79,7 +79,7 @@ func TestErrShowsTheKindAlone(t *testing.T) {
 	tests := map[string]struct{ err, want error }{
 		"no row":                      {sql.ErrNoRows, fault.ErrNotFound},
 		"a unique key, PostgreSQL":    {pgError("23505"), fault.ErrConflict},
-		"a check, PostgreSQL":         {pgError("23514"), fault.ErrInvalid},
+		"a new partition, PostgreSQL": {pgError("23514"), fault.ErrUnavailable},
 		"bad text, PostgreSQL":        {pgError("22021"), fault.ErrInvalid},
 		"a shutdown, PostgreSQL":      {pgError("57P01"), fault.ErrUnavailable},
 		"no connection, PostgreSQL":   {pgError("08006"), fault.ErrUnavailable},
@@ -114,7 +114,7 @@ func TestErrShowsTheKindAlone(t *testing.T) {
 
 func TestInTxRunsAgainWhatAnotherTransactionPrevented(t *testing.T) {
 	each(t, func(t *testing.T, db *bun.DB) {
-		for err, want := range map[error]int{pgError("40001"): 5, pgError("40P01"): 5, liteError(5): 5, pgError("23505"): 1} {
+		for err, want := range map[error]int{pgError("40001"): 5, pgError("40P01"): 5, pgError("23514"): 5, liteError(5): 5, pgError("23505"): 1} {
 			runs := 0
 			got := bundb.InTx(t.Context(), db, func(context.Context, bun.Tx) error { runs++; return err })
 			if !errors.Is(got, err) || runs != want {

@@ -73,6 +73,10 @@ func sqlState(err error) string {
 	return ""
 }
 
+// misrouted is the state of a row that waited for the default partition of its table while
+// the partition that it belongs in was made. Tables have no other checks to violate.
+const misrouted = "23514"
+
 // stateKind maps a SQLSTATE by its class; see PostgreSQL's manual, appendix A.
 func stateKind(state string) error {
 	switch {
@@ -80,6 +84,8 @@ func stateKind(state string) error {
 		return nil
 	case state == "23505":
 		return fault.ErrConflict
+	case state == misrouted:
+		return fault.ErrUnavailable
 	case strings.HasPrefix(state, "22"), strings.HasPrefix(state, "23"):
 		return fault.ErrInvalid
 	case strings.HasPrefix(state, "08"), strings.HasPrefix(state, "40"), strings.HasPrefix(state, "53"),
@@ -128,11 +134,12 @@ func sqliteKind(code int) error {
 }
 
 // mayRepeat reports whether a transaction failed only because of another one:
-// a deadlock, a serialization failure or a writer that did not get its turn.
+// a deadlock, a serialization failure, a new partition or a writer that did not get its
+// turn.
 func mayRepeat(err error) bool {
 	if err == nil {
 		return false
 	}
 	state := sqlState(err)
-	return state == "40001" || state == "40P01" || sqliteCode(err)&0xff == sqliteBusy
+	return state == "40001" || state == "40P01" || state == misrouted || sqliteCode(err)&0xff == sqliteBusy
 }
