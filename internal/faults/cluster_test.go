@@ -39,7 +39,7 @@ func newCluster(t *testing.T, settings ...string) *cluster {
 		}
 		t.Skip("SKIPPED, NOT PASSED: the programs of a PostgreSQL server are not installed")
 	}
-	dir, err := os.MkdirTemp("", "levqor-faults") // the test's own directory is closed to others
+	dir, err := os.MkdirTemp("", "levqor-faults") //nolint:usetesting // the test's own directory is closed to the server's user
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ func killWorkers(r *rig, worker task, kills int) reruns {
 	killed := map[int]time.Time{}
 	workers := []*child{r.start(worker), r.start(worker), r.start(worker)}
 	for range kills {
+		r.await(patience, "few jobs wait", func() bool { return r.count("SELECT count(*) FROM levqor_jobs_live") < 150 })
 		batch := make([]jobs.Args, 60)
 		for i := range batch {
 			batch[i] = step{Lasts: between(rnd, 0, 400*time.Millisecond)}

@@ -159,7 +159,7 @@ func (w *worker) complete(ctx context.Context, job *jobs.Job[step]) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // no effect once it is committed
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(ctx, "INSERT INTO effect (job, pid) VALUES (?, ?)", int64(job.ID), os.Getpid()); err != nil {
 		return err
 	}
