@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/levqor/sdk/internal/fault"
@@ -53,11 +55,15 @@ func kind(err error) error {
 		return k
 	}
 	var netErr net.Error
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.As(err, &netErr) {
+	var unsent interface{ SafeToRetry() bool } // pgx's, also where the connection has been closed meanwhile
+	if errors.As(err, &netErr) || errors.As(err, &unsent) && unsent.SafeToRetry() || slices.ContainsFunc(connectionLost, func(lost error) bool { return errors.Is(err, lost) }) {
 		return fault.ErrUnavailable
 	}
 	return errInternal
 }
+
+// connectionLost are the errors of a connection that has ended without a word.
+var connectionLost = []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF}
 
 // sqlState returns the five characters of a PostgreSQL error, however the driver
 // offers them: pgx as a method, pgdriver as a field of the wire protocol.

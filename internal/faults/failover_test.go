@@ -59,6 +59,7 @@ func crashServer(t *testing.T, c *cluster, isPaid bool) {
 	r.awaitEmpty()
 	r.settle(workers...)
 	history := r.history()
+	r.checkErrors()
 	bound := died.Add(-lossBound)
 	if !full() {
 		bound = bound.Add(-time.Second) // the server may have had to wait for its turn
@@ -76,10 +77,7 @@ func crashServer(t *testing.T, c *cluster, isPaid bool) {
 func (r *rig) epochs() map[int64]int64 {
 	r.Helper()
 	var rows []past
-	err := r.db.NewRaw("SELECT id, epoch FROM levqor_jobs_live UNION ALL SELECT id, epoch FROM levqor_jobs_done").Scan(r.Context(), &rows)
-	if err != nil {
-		r.Fatal(err)
-	}
+	r.read(&rows, "SELECT id, epoch FROM levqor_jobs_live UNION ALL SELECT id, epoch FROM levqor_jobs_done")
 	all := make(map[int64]int64, len(rows))
 	for _, p := range rows {
 		all[p.ID] = p.Epoch
@@ -127,10 +125,12 @@ func (r *rig) claimsLost(died, bound time.Time) (ages []time.Duration) {
 	for _, e := range r.all("run") {
 		lease := jobs.Lease{ID: e.id, Epoch: e.epoch}
 		if other, again := begun[lease]; again {
-			first := min(other.UnixNano(), e.at.UnixNano())
-			ages = append(ages, died.Sub(time.Unix(0, first)))
-			if first < bound.UnixNano() {
-				r.Errorf("epoch %d of job %s was given out twice, at first %v before the crash", e.epoch, e.id, ages[len(ages)-1])
+			first := time.Unix(0, min(other.UnixNano(), e.at.UnixNano()))
+			if first.Before(died) {
+				ages = append(ages, died.Sub(first))
+			}
+			if first.Before(bound) {
+				r.Errorf("epoch %d of job %s was given out twice, at first %v before the crash", e.epoch, e.id, died.Sub(first))
 			}
 		}
 		begun[lease] = e.at

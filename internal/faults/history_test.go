@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"strings"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
@@ -39,6 +40,15 @@ func (r *rig) count(query string) int {
 	return n
 }
 
+// read scans the answer to a query, waiting for a database that has just come back.
+func (r *rig) read(rows *[]past, query string) {
+	r.Helper()
+	r.await(patience, query, func() bool {
+		*rows = nil
+		return r.db.NewRaw(query).Scan(r.Context(), rows) == nil
+	})
+}
+
 // awaitEmpty waits until no job is left to do.
 func (r *rig) awaitEmpty() {
 	r.Helper()
@@ -67,16 +77,16 @@ type past struct {
 	State  jobs.State `bun:"state"`
 	Epoch  int64      `bun:"epoch"`
 	Result string     `bun:"result"`
+	Failed string     `bun:"attempts"`
 }
 
 // history returns the jobs that are over, each of which must be there once, completed,
-// with the result of the attempt that held the lease.
+// with the result of the attempt that held the lease. No outcome may have been given up:
+// a database that is away is waited for.
 func (r *rig) history() map[jobs.ID]past {
 	r.Helper()
 	var rows []past
-	if err := r.db.NewRaw("SELECT id, kind, state, epoch, result FROM levqor_jobs_done").Scan(r.Context(), &rows); err != nil {
-		r.Fatal(err)
-	}
+	r.read(&rows, "SELECT id, kind, state, epoch, result, coalesce(attempts, '') AS attempts FROM levqor_jobs_done")
 	all := make(map[jobs.ID]past, len(rows))
 	for _, p := range rows {
 		id := jobs.ID(p.ID)
@@ -88,6 +98,9 @@ func (r *rig) history() map[jobs.ID]past {
 			r.Errorf("job %s is %s", id, p.State)
 		} else if result, err := decode(p.Result); err != nil || result.Epoch != p.Epoch {
 			r.Errorf("job %s was completed under epoch %d with %s, %v", id, p.Epoch, p.Result, err)
+		}
+		if strings.Contains(p.Failed, "could not be stored") {
+			r.Errorf("an outcome of job %s was given up: %s", id, p.Failed)
 		}
 	}
 	return all

@@ -72,8 +72,10 @@ func killWorkers(r *rig, worker task, kills int) reruns {
 
 // reruns are the times from kills until what the dead had in hand ran again.
 type reruns struct {
-	kills, unforced int
-	after           []time.Duration
+	kills    int
+	unforced int // jobs that a living worker lost
+	twice    int // jobs whose next worker was killed before it began them
+	after    []time.Duration
 }
 
 // reruns follows the runs of each job.
@@ -93,10 +95,14 @@ func (r *rig) reruns(history map[jobs.ID]past, killed map[int]time.Time) reruns 
 			if of[i].epoch == of[i-1].epoch {
 				r.Errorf("job %s ran twice under epoch %d", id, of[i].epoch)
 			}
-			if died, ok := killed[of[i-1].pid]; ok {
-				found.after = append(found.after, of[i].at.Sub(died))
-			} else {
+			died, ok := killed[of[i-1].pid]
+			switch {
+			case !ok:
 				found.unforced++
+			case of[i].epoch > of[i-1].epoch+1:
+				found.twice++
+			default:
+				found.after = append(found.after, of[i].at.Sub(died))
 			}
 		}
 	}
@@ -111,8 +117,8 @@ func (f reruns) report(t *testing.T) time.Duration {
 		t.Fatal("no job was in hand when its worker was killed")
 	}
 	at := func(share float64) time.Duration { return f.after[int(share*float64(len(f.after)-1))] }
-	t.Logf("%d kills, %d jobs run again, rerun p50 %.2f s p99 %.2f s max %.2f s; %d taken from living workers",
-		f.kills, len(f.after), at(0.5).Seconds(), at(0.99).Seconds(), at(1).Seconds(), f.unforced)
+	t.Logf("%d kills, %d jobs run again, rerun p50 %.2f s p99 %.2f s max %.2f s; %d lost twice, %d taken from living workers",
+		f.kills, len(f.after)+f.twice, at(0.5).Seconds(), at(0.99).Seconds(), at(1).Seconds(), f.twice, f.unforced)
 	if f.unforced > len(f.after) {
 		t.Errorf("%d jobs were taken from living workers, %d from dead ones", f.unforced, len(f.after))
 	}

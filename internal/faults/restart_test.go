@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,7 +68,25 @@ func breakServer(t *testing.T, c *cluster, fault func(*rig)) {
 	r.settle(workers...)
 	acknowledged := ids(r.all("ack"))
 	r.contains(r.history(), acknowledged)
+	r.checkErrors()
 	t.Logf("%.0f jobs/s before, 95 %% of that %.1f s after; %d jobs acknowledged, %d insertions failed", before, back.Seconds(), len(acknowledged), len(r.all("failed")))
+}
+
+// checkErrors sees to it that the children took the faults of a database for such, and
+// not for their own.
+func (r *rig) checkErrors() {
+	r.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	heard := slices.Clone(r.log)
+	for _, e := range r.events["failed"] {
+		heard = append(heard, e.rest)
+	}
+	for _, text := range heard {
+		if strings.Contains(text, "database error") {
+			r.Errorf("a fault was taken for a bug: %s", text)
+		}
+	}
 }
 
 // pace returns how many jobs were completed in the last second.
