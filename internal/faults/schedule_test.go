@@ -46,7 +46,11 @@ func fireSchedules(r *rig, ticks int) {
 		nodes[i] = r.start(task{Role: "schedule"})
 	}
 	kills := 0
+	deadline := time.Now().Add(patience + time.Duration(2*ticks/each)*time.Second)
 	for r.count("SELECT count(*) FROM levqor_jobs_live") < ticks {
+		if time.Now().After(deadline) {
+			r.fatal("%d ticks by now, want %d", r.count("SELECT count(*) FROM levqor_jobs_live"), ticks)
+		}
 		victim := rnd.IntN(len(nodes))
 		r.await(patience, "the process has begun", func() bool { return nodes[victim].told("begun") > 0 })
 		time.Sleep(between(rnd, 0, 500*time.Millisecond)) // a random point is what the test is about
