@@ -133,6 +133,14 @@ func (c *cluster) start() {
 	}
 }
 
+// set restarts the server with another setting.
+func (c *cluster) set(setting string) {
+	c.Helper()
+	c.stop(fast)
+	c.settings = append(c.settings, setting)
+	c.start()
+}
+
 // Ways to stop a server, as pg_ctl calls them.
 const (
 	fast      = syscall.SIGINT  // connections are cut, what was committed is written
