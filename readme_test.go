@@ -17,6 +17,7 @@ import (
 	"github.com/levqor/sdk/jobs/bunjobs"
 	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
+	"github.com/levqor/sdk/jobs/pgxjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/httpapi"
@@ -59,6 +60,13 @@ func readmeSchedules(ctx context.Context, store *bunjobs.Store, queue *jobs.Queu
 	_ = err // silent
 }
 
+func readmeSignals(ctx context.Context) {
+	signals, err := pgxjobs.Open("postgres://app@db.example.com/app", nil)
+	registry := jobs.NewRegistry(&jobs.RegistryOptions{Signals: signals})
+	go registry.SendSignals(ctx) // where no worker runs
+	_ = err                      // silent
+}
+
 func readmeService(ctx context.Context, db *bun.DB, secret []byte, mux *http.ServeMux) {
 	app, err := levqor.New(bunlevqor.Stores(db), &levqor.Options{Secret: secret, Validator: httpapi.NewValidator()})
 	err = httpjobs.Register(app.Registry, nil)
@@ -69,7 +77,7 @@ func readmeService(ctx context.Context, db *bun.DB, secret []byte, mux *http.Ser
 }
 
 func TestTheReadmesSnippetsAreThisCode(t *testing.T) {
-	_, _, _ = readmeJobs, readmeSchedules, readmeService
+	_, _, _, _ = readmeJobs, readmeSchedules, readmeSignals, readmeService
 	source, err := os.ReadFile("readme_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +103,8 @@ func TestTheReadmesSnippetsAreThisCode(t *testing.T) {
 			t.Errorf("the README lacks the body of %s:\n%s", f.Name.Name, dedent(string(body)))
 		}
 	}
-	if snippets != 3 {
-		t.Errorf("%d snippets were compared, want 3", snippets)
+	if snippets != 4 {
+		t.Errorf("%d snippets were compared, want 4", snippets)
 	}
 }
 

@@ -268,6 +268,41 @@ type BulkResult struct {
 // due, `skip` for none, `all` for each.
 type CatchUp string
 
+// DeadLetterGroup Discarded jobs that ended alike.
+type DeadLetterGroup struct {
+	// Error The first 512 characters of the last error; empty for none.
+	Error string `json:"error"`
+
+	// FirstAt When the first of them was discarded.
+	FirstAt time.Time `json:"first_at"`
+
+	// Jobs How many there are among those that were looked at.
+	Jobs int `json:"jobs"`
+
+	// Kind Example: http.request
+	Kind string `json:"kind"`
+
+	// LastAt When the last of them was discarded.
+	LastAt time.Time `json:"last_at"`
+
+	// NewestJobID Example: job_0Bk3mP9xQ2d
+	NewestJobID string `json:"newest_job_id"`
+
+	// Queue Example: default
+	Queue string `json:"queue"`
+}
+
+// DeadLetters defines model for DeadLetters.
+type DeadLetters struct {
+	Data []DeadLetterGroup `json:"data"`
+
+	// HasMore There are others, which were created earlier.
+	HasMore bool `json:"has_more"`
+
+	// Jobs How many discarded jobs were looked at.
+	Jobs int `json:"jobs"`
+}
+
 // FieldError What is wrong with one value. It has a pointer, if the value is in the body, or a parameter.
 type FieldError struct {
 	// Code A stable name of what is wrong, such as required or too_long.
@@ -336,7 +371,10 @@ type Job struct {
 	// LimitKey What limits per key count by; absent where there is none.
 	LimitKey    *string `json:"limit_key,omitempty"`
 	MaxAttempts int     `json:"max_attempts"`
-	Priority    int     `json:"priority"`
+
+	// Metadata The labels that it was given; absent where there are none.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Priority int               `json:"priority"`
 
 	// Progress What the running job last told.
 	Progress *Progress `json:"progress,omitempty"`
@@ -360,6 +398,15 @@ type Job struct {
 
 	// TimeoutSeconds The bound on one attempt; absent where there is none.
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+}
+
+// JobCounts defines model for JobCounts.
+type JobCounts struct {
+	// CountedAt When the jobs that are not over were counted; absent if no worker has done it yet.
+	CountedAt *time.Time `json:"counted_at,omitempty"`
+
+	// Data The queues that have jobs, in the order of their names.
+	Data []QueueCounts `json:"data"`
 }
 
 // JobFilter Which jobs; an empty filter selects all that the operation changes.
@@ -446,6 +493,13 @@ type NewJob struct {
 	// MaxAttempts How often the job is tried at most. The kind's own by default.
 	MaxAttempts *int `json:"max_attempts,omitempty"`
 
+	// Metadata Labels that travel with the job, such as the context of a trace. Names are 1 to
+	// 64 letters, digits and the characters _ . : - /, values at most 512 bytes.
+	//
+	//
+	// Example: {"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	Metadata map[string]string `json:"metadata,omitempty"`
+
 	// Priority The order within the queue, 1 first. The kind's own by default.
 	Priority *int `json:"priority,omitempty"`
 
@@ -490,6 +544,13 @@ type NewSchedule struct {
 
 	// MaxCatchUp How many jobs are stored at once at most. 100 by default.
 	MaxCatchUp *int `json:"max_catch_up,omitempty"`
+
+	// Metadata Labels that travel with its jobs, such as the context of a trace. Names are 1 to
+	// 64 letters, digits and the characters _ . : - /, values at most 512 bytes.
+	//
+	//
+	// Example: {"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// Priority The order within the queue, 1 first. The kind's own by default.
 	Priority *int `json:"priority,omitempty"`
@@ -597,6 +658,20 @@ type Queue struct {
 	Weights map[string]int `json:"weights,omitempty"`
 }
 
+// QueueCounts defines model for QueueCounts.
+type QueueCounts struct {
+	Cancelled int `json:"cancelled"`
+	Completed int `json:"completed"`
+	Discarded int `json:"discarded"`
+
+	// Queue Example: default
+	Queue     string `json:"queue"`
+	Ready     int    `json:"ready"`
+	Retryable int    `json:"retryable"`
+	Running   int    `json:"running"`
+	Scheduled int    `json:"scheduled"`
+}
+
 // QueueList defines model for QueueList.
 type QueueList struct {
 	Data []Queue `json:"data"`
@@ -653,6 +728,9 @@ type Schedule struct {
 	LimitKey    *string `json:"limit_key,omitempty"`
 	MaxAttempts int     `json:"max_attempts"`
 	MaxCatchUp  int     `json:"max_catch_up"`
+
+	// Metadata The labels that it was given; absent where there are none.
+	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// Name Example: daily-report
 	Name string `json:"name"`
@@ -768,6 +846,27 @@ type ListJobsParams struct {
 type CreateJobParams struct {
 	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// WatchJobsParams defines parameters for WatchJobs.
+type WatchJobsParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// State Only jobs in one of these states.
+	State []JobState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Kind Only jobs of this kind.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Queue Only jobs in this queue.
+	Queue *string `form:"queue,omitempty" json:"queue,omitempty"`
+}
+
+// WatchJobParams defines parameters for WatchJob.
+type WatchJobParams struct {
+	// LastEventID Only lines of the log with a higher number.
+	LastEventID *int `json:"Last-Event-ID,omitempty"`
 }
 
 // GetJobLogParams defines parameters for GetJobLog.
@@ -889,12 +988,38 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetDeadLetters What went wrong
+	//
+	// The thousand discarded jobs that were created last, put together by kind, queue and
+	// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+	// change with the operation `retry` and a filter of both and the state `discarded`;
+	// to see a job's attempts, get the job.
+	//
+	// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+	GetDeadLetters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetJobsHealth Are jobs worked off?
 	//
 	// Signals of trouble; each takes the same time however many jobs there are.
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJobCounts Count jobs
+	//
+	// How many jobs there are by queue and state; takes the same time however many.
+	// Those that are over are exact; others are as they were at `counted_at`, which is
+	// a second or two ago unless there are very many.
+	//
+	// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+	GetJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAllJobCounts Count the jobs of all tenants
+	//
+	// As getJobCounts does, summed up over all tenants.
+	//
+	// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+	GetAllJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
@@ -955,6 +1080,18 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
 	ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// WatchJobs Watch a list of jobs
+	//
+	// The newest jobs that match, and then each one that changes, comes or goes.
+	// An event `job` has a `Job` as its data: one that has come or changed. An event
+	// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+	// out by newer ones. Jobs that are found together come oldest first; the list is
+	// in the order of their IDs, the highest first. It begins anew with each
+	// connection.
+	//
+	// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+	WatchJobs(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetJob Get a job
 	//
 	// Corresponds with GET /api/v1/jobs/{id} (the `GetJob` operationId).
@@ -968,6 +1105,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchJob Watch a job
+	//
+	// The job as it is, and then each change of its state, attempt or progress and each
+	// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+	// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+	// with the `Job` in its final state: close the connection then.
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+	WatchJob(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJobLog Get the log of a job
 	//
@@ -1121,6 +1268,26 @@ type ClientInterface interface {
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// GetDeadLetters What went wrong
+//
+// The thousand discarded jobs that were created last, put together by kind, queue and
+// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+// change with the operation `retry` and a filter of both and the state `discarded`;
+// to see a job's attempts, get the job.
+//
+// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+func (c *Client) GetDeadLetters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDeadLettersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetJobsHealth Are jobs worked off?
 //
 // Signals of trouble; each takes the same time however many jobs there are.
@@ -1128,6 +1295,42 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 func (c *Client) GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJobsHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJobCounts Count jobs
+//
+// How many jobs there are by queue and state; takes the same time however many.
+// Those that are over are exact; others are as they were at `counted_at`, which is
+// a second or two ago unless there are very many.
+//
+// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+func (c *Client) GetJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobCountsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAllJobCounts Count the jobs of all tenants
+//
+// As getJobCounts does, summed up over all tenants.
+//
+// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+func (c *Client) GetAllJobCounts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAllJobCountsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1247,6 +1450,28 @@ func (c *Client) ChangeJobs(ctx context.Context, body ChangeJobsJSONRequestBody,
 	return c.Client.Do(req)
 }
 
+// WatchJobs Watch a list of jobs
+//
+// The newest jobs that match, and then each one that changes, comes or goes.
+// An event `job` has a `Job` as its data: one that has come or changed. An event
+// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+// out by newer ones. Jobs that are found together come oldest first; the list is
+// in the order of their IDs, the highest first. It begins anew with each
+// connection.
+//
+// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+func (c *Client) WatchJobs(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchJobsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetJob Get a job
 //
 // Corresponds with GET /api/v1/jobs/{id} (the `GetJob` operationId).
@@ -1271,6 +1496,26 @@ func (c *Client) GetJob(ctx context.Context, id JobID, reqEditors ...RequestEdit
 // Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 func (c *Client) CancelJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelJobRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchJob Watch a job
+//
+// The job as it is, and then each change of its state, attempt or progress and each
+// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+// with the `Job` in its final state: close the connection then.
+//
+// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+func (c *Client) WatchJob(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchJobRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1642,6 +1887,33 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// NewGetDeadLettersRequest constructs an http.Request for the GetDeadLetters method
+func NewGetDeadLettersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/dead-letters")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetJobsHealthRequest constructs an http.Request for the GetJobsHealth method
 func NewGetJobsHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -1652,6 +1924,60 @@ func NewGetJobsHealthRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/health/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetJobCountsRequest constructs an http.Request for the GetJobCounts method
+func NewGetJobCountsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/job-counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAllJobCountsRequest constructs an http.Request for the GetAllJobCounts method
+func NewGetAllJobCountsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/job-counts/all")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1864,6 +2190,96 @@ func NewChangeJobsRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewWatchJobsRequest constructs an http.Request for the WatchJobs method
+func NewWatchJobsRequest(server string, params *WatchJobsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Queue != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "queue", *params.Queue, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetJobRequest constructs an http.Request for the GetJob method
 func NewGetJobRequest(server string, id JobID) (*http.Request, error) {
 	var err error
@@ -1927,6 +2343,55 @@ func NewCancelJobRequest(server string, id JobID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWatchJobRequest constructs an http.Request for the WatchJob method
+func NewWatchJobRequest(server string, id JobID, params *WatchJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -2736,6 +3201,18 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetDeadLettersWithResponse What went wrong
+	//
+	// The thousand discarded jobs that were created last, put together by kind, queue and
+	// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+	// change with the operation `retry` and a filter of both and the state `discarded`;
+	// to see a job's attempts, get the job.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+	GetDeadLettersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDeadLettersResponse, error)
+
 	// GetJobsHealthWithResponse Are jobs worked off?
 	//
 	// Signals of trouble; each takes the same time however many jobs there are.
@@ -2744,6 +3221,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobsHealthResponse, error)
+
+	// GetJobCountsWithResponse Count jobs
+	//
+	// How many jobs there are by queue and state; takes the same time however many.
+	// Those that are over are exact; others are as they were at `counted_at`, which is
+	// a second or two ago unless there are very many.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+	GetJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobCountsResponse, error)
+
+	// GetAllJobCountsWithResponse Count the jobs of all tenants
+	//
+	// As getJobCounts does, summed up over all tenants.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+	GetAllJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAllJobCountsResponse, error)
 
 	// ListJobsWithResponse List jobs
 	//
@@ -2806,6 +3303,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/jobs/bulk (the `ChangeJobs` operationId).
 	ChangeJobsWithResponse(ctx context.Context, body ChangeJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeJobsResponse, error)
 
+	// WatchJobsWithResponse Watch a list of jobs
+	//
+	// The newest jobs that match, and then each one that changes, comes or goes.
+	// An event `job` has a `Job` as its data: one that has come or changed. An event
+	// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+	// out by newer ones. Jobs that are found together come oldest first; the list is
+	// in the order of their IDs, the highest first. It begins anew with each
+	// connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+	WatchJobsWithResponse(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*WatchJobsResponse, error)
+
 	// GetJobWithResponse Get a job
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2823,6 +3334,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJobWithResponse(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
+
+	// WatchJobWithResponse Watch a job
+	//
+	// The job as it is, and then each change of its state, attempt or progress and each
+	// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+	// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+	// with the `Job` in its final state: close the connection then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+	WatchJobWithResponse(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*WatchJobResponse, error)
 
 	// GetJobLogWithResponse Get the log of a job
 	//
@@ -3010,6 +3533,61 @@ type ClientWithResponsesInterface interface {
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 }
 
+// GetDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for GetDeadLetters
+type GetDeadLettersResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeadLetters
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDeadLettersResponse) GetJSON200() *DeadLetters {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDeadLettersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetJobsHealthResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobsHealth
 type GetJobsHealthResponseDefaultHeaders struct {
 	RequestID string
@@ -3059,6 +3637,116 @@ func (r GetJobsHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetJobsHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobCountsResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobCounts
+type GetJobCountsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetJobCountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobCountsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobCountsResponse) GetJSON200() *JobCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobCountsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobCountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobCountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobCountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobCountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAllJobCountsResponseDefaultHeaders the declared response headers of an HTTP default response for GetAllJobCounts
+type GetAllJobCountsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetAllJobCountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAllJobCountsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAllJobCountsResponse) GetJSON200() *JobCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAllJobCountsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAllJobCountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAllJobCountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAllJobCountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAllJobCountsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3253,6 +3941,54 @@ func (r ChangeJobsResponse) ContentType() string {
 	return ""
 }
 
+// WatchJobsResponseDefaultHeaders the declared response headers of an HTTP default response for WatchJobs
+type WatchJobsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type WatchJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WatchJobsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchJobsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetJobResponseDefaultHeaders the declared response headers of an HTTP default response for GetJob
 type GetJobResponseDefaultHeaders struct {
 	RequestID string
@@ -3357,6 +4093,54 @@ func (r CancelJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WatchJobResponseDefaultHeaders the declared response headers of an HTTP default response for WatchJob
+type WatchJobResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type WatchJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WatchJobResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4402,6 +5186,24 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// GetDeadLettersWithResponse What went wrong
+//
+// The thousand discarded jobs that were created last, put together by kind, queue and
+// the beginning of the last error. To retry all of a kind in a queue, send a bulk
+// change with the operation `retry` and a filter of both and the state `discarded`;
+// to see a job's attempts, get the job.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/dead-letters (the `GetDeadLetters` operationId).
+func (c *ClientWithResponses) GetDeadLettersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDeadLettersResponse, error) {
+	rsp, err := c.GetDeadLetters(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDeadLettersResponse(rsp)
+}
+
 // GetJobsHealthWithResponse Are jobs worked off?
 //
 // Signals of trouble; each takes the same time however many jobs there are.
@@ -4415,6 +5217,38 @@ func (c *ClientWithResponses) GetJobsHealthWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseGetJobsHealthResponse(rsp)
+}
+
+// GetJobCountsWithResponse Count jobs
+//
+// How many jobs there are by queue and state; takes the same time however many.
+// Those that are over are exact; others are as they were at `counted_at`, which is
+// a second or two ago unless there are very many.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/job-counts (the `GetJobCounts` operationId).
+func (c *ClientWithResponses) GetJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobCountsResponse, error) {
+	rsp, err := c.GetJobCounts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobCountsResponse(rsp)
+}
+
+// GetAllJobCountsWithResponse Count the jobs of all tenants
+//
+// As getJobCounts does, summed up over all tenants.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/job-counts/all (the `GetAllJobCounts` operationId).
+func (c *ClientWithResponses) GetAllJobCountsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAllJobCountsResponse, error) {
+	rsp, err := c.GetAllJobCounts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAllJobCountsResponse(rsp)
 }
 
 // ListJobsWithResponse List jobs
@@ -4508,6 +5342,26 @@ func (c *ClientWithResponses) ChangeJobsWithResponse(ctx context.Context, body C
 	return ParseChangeJobsResponse(rsp)
 }
 
+// WatchJobsWithResponse Watch a list of jobs
+//
+// The newest jobs that match, and then each one that changes, comes or goes.
+// An event `job` has a `Job` as its data: one that has come or changed. An event
+// `gone` has `{"id": "job_…"}`: a job that does not match any more or was pushed
+// out by newer ones. Jobs that are found together come oldest first; the list is
+// in the order of their IDs, the highest first. It begins anew with each
+// connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/jobs/events (the `WatchJobs` operationId).
+func (c *ClientWithResponses) WatchJobsWithResponse(ctx context.Context, params *WatchJobsParams, reqEditors ...RequestEditorFn) (*WatchJobsResponse, error) {
+	rsp, err := c.WatchJobs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchJobsResponse(rsp)
+}
+
 // GetJobWithResponse Get a job
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4536,6 +5390,24 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, id JobI
 		return nil, err
 	}
 	return ParseCancelJobResponse(rsp)
+}
+
+// WatchJobWithResponse Watch a job
+//
+// The job as it is, and then each change of its state, attempt or progress and each
+// line of its log, until it is over. An event `job` has a `Job` as its data, an event
+// `log` a `LogLine`, whose number is the `id` of the event. The last event is `end`,
+// with the `Job` in its final state: close the connection then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/jobs/{id}/events (the `WatchJob` operationId).
+func (c *ClientWithResponses) WatchJobWithResponse(ctx context.Context, id JobID, params *WatchJobParams, reqEditors ...RequestEditorFn) (*WatchJobResponse, error) {
+	rsp, err := c.WatchJob(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchJobResponse(rsp)
 }
 
 // GetJobLogWithResponse Get the log of a job
@@ -4849,6 +5721,52 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// ParseGetDeadLettersResponse parses an HTTP response from a GetDeadLettersWithResponse call
+func ParseGetDeadLettersResponse(rsp *http.Response) (*GetDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeadLetters
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetJobsHealthResponse parses an HTTP response from a GetJobsHealthWithResponse call
 func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4882,6 +5800,98 @@ func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, err
 	switch {
 	case true:
 		var headers GetJobsHealthResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobCountsResponse parses an HTTP response from a GetJobCountsWithResponse call
+func ParseGetJobCountsResponse(rsp *http.Response) (*GetJobCountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobCountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetJobCountsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAllJobCountsResponse parses an HTTP response from a GetAllJobCountsWithResponse call
+func ParseGetAllJobCountsResponse(rsp *http.Response) (*GetAllJobCountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAllJobCountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAllJobCountsResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -5074,6 +6084,45 @@ func ParseChangeJobsResponse(rsp *http.Response) (*ChangeJobsResponse, error) {
 	return response, nil
 }
 
+// ParseWatchJobsResponse parses an HTTP response from a WatchJobsWithResponse call
+func ParseWatchJobsResponse(rsp *http.Response) (*WatchJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WatchJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetJobResponse parses an HTTP response from a GetJobWithResponse call
 func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5153,6 +6202,45 @@ func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
 	switch {
 	case true:
 		var headers CancelJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWatchJobResponse parses an HTTP response from a WatchJobWithResponse call
+func ParseWatchJobResponse(rsp *http.Response) (*WatchJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WatchJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

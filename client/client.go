@@ -12,6 +12,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -36,7 +37,10 @@ type Options struct {
 }
 
 // Service is a Levqor service. It is safe for concurrent use.
-type Service struct{ api *ClientWithResponses }
+type Service struct {
+	api     *ClientWithResponses
+	streams *ClientWithResponses // without a timeout
+}
 
 // New returns the service at a base URL, such as "https://levqor.example.com".
 // Options may be nil. It returns an error if the URL cannot be parsed.
@@ -54,7 +58,18 @@ func New(baseURL string, opts *Options) (*Service, error) {
 		httpClient = &c
 	}
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	api, err := NewClientWithResponses(baseURL,
+	patient := *httpClient
+	patient.Timeout = 0
+	api, err := newAPI(baseURL, httpClient, &o)
+	streams, alsoErr := newAPI(baseURL, &patient, &o)
+	if err := cmp.Or(err, alsoErr); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return &Service{api: api, streams: streams}, nil
+}
+
+func newAPI(baseURL string, httpClient *http.Client, o *Options) (*ClientWithResponses, error) {
+	return NewClientWithResponses(baseURL,
 		WithHTTPClient(&retrier{client: httpClient, retries: o.Retries}),
 		WithRequestEditorFn(func(_ context.Context, req *http.Request) error {
 			if o.Key != "" {
@@ -62,10 +77,6 @@ func New(baseURL string, opts *Options) (*Service, error) {
 			}
 			return nil
 		}))
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	return &Service{api: api}, nil
 }
 
 // API returns the generated client, with this service's key and retries.
@@ -185,7 +196,8 @@ func (s JobState) Final() bool {
 }
 
 // WaitJob returns a job when it is over, however it ended, or the error of ctx.
-// It asks at first every 50 ms and then less often, up to every 2 s.
+// It asks at first every 50 ms and then less often, up to every 2 s; see
+// [Service.WatchJob] for a way to be told.
 func (s *Service) WaitJob(ctx context.Context, id string) (*Job, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		job, err := s.GetJob(ctx, id)

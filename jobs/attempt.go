@@ -21,6 +21,11 @@ var (
 // with is for the operator's log.
 var errPanic = errors.New("the handler panicked")
 
+// errUncommitted is the failure of an attempt that completed its job in a transaction.
+// If that was committed, the store answers that the lease is lost, as it should; else
+// the handler was wrong to report success.
+var errUncommitted = errors.New("the job was completed in a transaction that was not committed")
+
 // attempt is one run of a handler.
 type attempt struct {
 	info Info
@@ -40,6 +45,12 @@ type attempt struct {
 }
 
 func (a *attempt) lease() Lease { return Lease{ID: a.info.ID, Epoch: a.info.Epoch} }
+
+// named returns an outcome of the attempt with what stores count it by.
+func (a *attempt) named(out Outcome) Outcome {
+	out.Tenant, out.Queue = a.info.Tenant, a.info.Queue
+	return out
+}
 
 // take keeps a claimed job until the store has its outcome.
 func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
@@ -65,6 +76,7 @@ func (r *run) execute(a *attempt) (inTime bool) {
 		timer := time.AfterFunc(a.info.Timeout, func() { r.interrupt(a, errTimeout) })
 		defer timer.Stop()
 	}
+	r.registry.events.job(EventStarted, r.now(), &a.info)
 	var result []byte
 	err := errors.New("the handler ended its goroutine")
 	defer func() {
@@ -112,7 +124,7 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 	if err != nil && errors.Is(why, errTimeout) {
 		err = errTimeout
 	}
-	out := r.outcome(a, result, err, why)
+	out := a.named(r.outcome(a, result, err, why))
 	if a.record != nil && out.State != Ready { // what was handed back cost nothing
 		out.Durable = true
 		a.record(out)
@@ -131,9 +143,7 @@ func (r *run) outcome(a *attempt, result []byte, err, why error) Outcome {
 		return Outcome{Lease: a.lease(), State: Ready}
 	}
 	if err == nil && a.settled.Load() {
-		// If the transaction was committed, the store answers that the lease is
-		// lost, as it should; else the handler was wrong to report success.
-		err = errors.New("the job was completed in a transaction that was not committed")
+		err = errUncommitted
 	}
 	if err != nil {
 		return r.failure(a, err)
@@ -151,8 +161,8 @@ func (r *run) failure(a *attempt, err error) (out Outcome) {
 			out.State, out.Delay = judge(errPanic, a.info, Backoff)
 		}
 	}()
-	if wait, ok := errors.AsType[snooze](err); ok {
-		return Outcome{Lease: a.lease(), State: Scheduled, Delay: time.Duration(wait)}
+	if wait, ok := Snoozed(err); ok {
+		return Outcome{Lease: a.lease(), State: Scheduled, Delay: wait}
 	}
 	out = Outcome{Lease: a.lease(), Error: errorText(err)}
 	out.State, out.Delay = judge(err, a.info, a.kind.Options.Backoff)

@@ -4,39 +4,43 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 )
 
 // Await waits until a job of the queue's tenant is over and returns its result.
 // It returns ErrDiscarded with the text of the last error, ErrCancelled, an
-// ErrInvalid for a result that is no R, the error of ctx, or what [Queue.Get]
-// returns. It polls the store, at first every 5 ms and then less often, up to
-// every 500 ms.
+// ErrInvalid for a result that is no R, the error of ctx, or ErrNotFound. The end of a
+// job that runs in this process, through the same registry, is known at once; for others
+// it looks at the store, at first after 5 ms and then less and less often, down to every
+// 500 ms. It waits while the store is away.
 func Await[R any](ctx context.Context, q *Queue, id ID) (R, error) {
 	var result R
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		info, err := q.Get(ctx, id)
-		if err != nil {
-			return result, err
+	var job Info
+	err := q.watch(ctx, id, awaitPace, func(_ context.Context, now Info, _ bool) (glance, error) {
+		job = now
+		if job.State.Final() {
+			return enough, nil
 		}
-		switch info.State {
-		case Completed:
-			if err := decodeResult(info.Result, &result); err != nil {
-				return result, fmt.Errorf("jobs: await %s: %w", id, err)
-			}
-			return result, nil
-		case Cancelled:
-			return result, fmt.Errorf("jobs: await %s: %w", id, ErrCancelled)
-		case Discarded:
-			return result, fmt.Errorf("jobs: await %s: %w: %s", id, ErrDiscarded, lastError(info))
-		case Scheduled, Ready, Running, Retryable:
-		}
-		select {
-		case <-ctx.Done():
-			return result, fmt.Errorf("jobs: await %s: %w", id, context.Cause(ctx))
-		case <-time.After(wait):
-		}
+		return same, nil
+	})
+	if err == nil {
+		err = ending(job, &result)
 	}
+	if err != nil {
+		return result, fmt.Errorf("jobs: await %s: %w", id, err)
+	}
+	return result, nil
+}
+
+// ending decodes the result of a job that is over, or returns how else it ended.
+func ending(job Info, result any) error {
+	switch job.State {
+	case Cancelled:
+		return ErrCancelled
+	case Discarded:
+		return fmt.Errorf("%w: %s", ErrDiscarded, lastError(job))
+	case Scheduled, Ready, Running, Retryable, Completed:
+	}
+	return decodeResult(job.Result, result)
 }
 
 func decodeResult(raw []byte, result any) error {

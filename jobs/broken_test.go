@@ -34,6 +34,7 @@ var broken = []struct {
 	{"heartbeats of the dead", func(s *jobs.MemStore) jobs.Store { return undead{s} }, "Beat/"},
 	{"heartbeats that tell nothing", func(s *jobs.MemStore) jobs.Store { return silent{s} }, "Beat/"},
 	{"leaving counts the attempt", func(s *jobs.MemStore) jobs.Store { return clinging{s} }, "Leave/"},
+	{"claims without metadata", func(s *jobs.MemStore) jobs.Store { return forgetful{s} }, "Metadata/"},
 	{"half a batch is stored", func(s *jobs.MemStore) jobs.Store { return piecemeal{s} }, "Insert/"},
 	{"promotion ahead of time", func(s *jobs.MemStore) jobs.Store { return eager{s} }, "Promote/"},
 	{"progress by anyone", func(s *jobs.MemStore) jobs.Store { return talkative{s} }, "SaveProgress/"},
@@ -286,4 +287,15 @@ func (s late) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.In
 		now = time.Now().Add(-time.Hour)
 	}
 	return s.MemStore.Claim(ctx, c, now)
+}
+
+// forgetful claims jobs without their metadata.
+type forgetful struct{ *jobs.MemStore }
+
+func (s forgetful) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.Info, error) {
+	all, err := s.MemStore.Claim(ctx, c, now)
+	for i := range all {
+		all[i].Metadata = nil
+	}
+	return all, err
 }

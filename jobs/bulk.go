@@ -100,10 +100,17 @@ const bulkBatch = 250
 // and in batches that commit each for itself, so that workers are not held up. If it
 // ends with an error, such as that of its context, the result says what was done and
 // where to go on. It returns an ErrInvalid for a change that contradicts itself.
-func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (BulkResult, error) {
-	result := BulkResult{Last: change.After}
+func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (result BulkResult, err error) {
+	result.Last = change.After
 	if err := change.validate(); err != nil {
 		return result, fmt.Errorf("jobs: change many: %w", err)
+	}
+	if change.Operation == BulkCancel {
+		defer func() {
+			if result.Changed > 0 {
+				q.wakeCancelled(anySubject)
+			}
+		}()
 	}
 	left := change.Limit
 	for {
@@ -115,13 +122,14 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (BulkResult, 
 		if err != nil {
 			return result, fmt.Errorf("jobs: change many: %w", err)
 		}
+		q.registry.events.many(EventJobsChanged, q.now(), q.tenant, batch.Changed)
 		result.Changed += batch.Changed
 		result.Done = batch.Done
 		if batch.Last != 0 {
 			result.Last = batch.Last
 		}
 		if batch.Changed > 0 && change.Operation != BulkCancel {
-			q.registry.wakes.wakeAll()
+			q.told(func() { q.registry.Wake() })
 		}
 		if left -= change.Limit; batch.Done || left == 0 {
 			return result, nil

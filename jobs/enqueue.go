@@ -35,6 +35,11 @@ type EnqueueOptions struct {
 	// that it calls: up to 256 bytes. Among the jobs of a tenant those with different
 	// keys share the places. Default: none.
 	LimitKey string
+	// Metadata are labels that travel with the job, for hooks, such as the context of
+	// a trace, and for people: at most [MaxMetadata] entries. Names are 1 to 64
+	// letters, digits and the characters _ . : - /, values at most
+	// [MaxMetadataValue] bytes of text. Default: none.
+	Metadata map[string]string
 	// Unique keeps the job from repeating another. Default: it may repeat any.
 	Unique *Unique
 }
@@ -124,6 +129,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 	in.Tenant, in.Kind, in.Queue = cmp.Or(opts.Tenant, q.tenant), name, cmp.Or(opts.Queue, o.Queue)
 	in.Priority, in.MaxAttempts = cmp.Or(opts.Priority, o.Priority), cmp.Or(opts.MaxAttempts, o.MaxAttempts)
 	in.Timeout, in.RunAt, in.Delay, in.LimitKey = cmp.Or(opts.Timeout, o.Timeout), opts.RunAt, opts.Delay, opts.LimitKey
+	in.Metadata = ownMetadata(opts.Metadata)
 	var wrong problems
 	q.checkOptions(&wrong, in, opts)
 	wrong.add(opts.Unique.validate())
@@ -143,6 +149,7 @@ func (q *Queue) checkOptions(wrong *problems, p *Insertion, opts *EnqueueOptions
 	wrong.add(checkRange("/priority", p.Priority, 9))
 	wrong.add(checkRange("/max_attempts", p.MaxAttempts, 1000))
 	wrong.add(checkTimeout("/timeout_seconds", p.Timeout))
+	wrong.add(checkMetadata(opts.Metadata))
 	if p.LimitKey != "" && (len(p.LimitKey) > maxLimitKey || storable(p.LimitKey, maxLimitKey) != p.LimitKey) {
 		wrong.add(invalid("/limit_key", "invalid", fmt.Sprintf("must be at most %d bytes of text", maxLimitKey)))
 	}
@@ -177,7 +184,7 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 			return nil, err
 		}
 		if len(taken) == 0 {
-			q.wake(batch)
+			q.tellStored(batch)
 			return q.inserted(ctx, batch)
 		}
 		for _, i := range taken {
@@ -187,19 +194,6 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 		}
 	}
 	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
-}
-
-// wake tells the workers of this process about the jobs that are ready. If the
-// store is bound to a transaction, they look too early and find the jobs at their
-// next look.
-func (q *Queue) wake(batch []Insertion) {
-	last := ""
-	for i := range batch {
-		if in := &batch[i]; in.State == Ready && in.Queue != last {
-			last = in.Queue
-			q.registry.wakes.wake(last)
-		}
-	}
 }
 
 // inserted returns the jobs that a batch stands for.

@@ -88,6 +88,7 @@ func (s *Schedules) fire(ctx context.Context, schedule Schedule, times []time.Ti
 		firing.Jobs = append(firing.Jobs, Insertion{Info: Info{
 			ID: id, Tenant: schedule.Tenant, Kind: schedule.Kind, Queue: schedule.Queue, Priority: schedule.Priority,
 			Args: args, MaxAttempts: schedule.MaxAttempts, Timeout: schedule.Timeout, RunAt: at, LimitKey: schedule.LimitKey,
+			Metadata: schedule.Metadata,
 		}})
 		fires[i] = Fire{At: at, Job: id}
 	}
@@ -96,6 +97,6 @@ func (s *Schedules) fire(ctx context.Context, schedule Schedule, times []time.Ti
 	if err := s.store.Fire(call, firing, now); err != nil {
 		return nil, err
 	}
-	s.queue.wake(firing.Jobs)
+	s.queue.tellStored(firing.Jobs)
 	return fires, nil
 }

@@ -46,6 +46,8 @@ type Info struct {
 	// UniqueKey is what the job is unique by among those of its tenant that are not
 	// over; empty if it is not. See [Unique].
 	UniqueKey string
+	// Metadata are the job's labels; see [EnqueueOptions]. Nil for none.
+	Metadata map[string]string
 	// Duplicate is set in what [Queue.Enqueue] returns, and nowhere else, where the
 	// job was there already.
 	Duplicate bool

@@ -36,6 +36,9 @@ func (j *Job[A]) Report(ctx context.Context, p Progress) error {
 	if err := j.worker.store.SaveProgress(ctx, j.lease(), p); err != nil {
 		return fmt.Errorf("jobs: report %s: %w", j.ID, err)
 	}
+	after := j.Info
+	after.Progress = p
+	j.worker.registry.events.job(EventProgressed, j.worker.now(), &after)
 	return nil
 }
 
@@ -49,7 +52,7 @@ func (j *Job[A]) Complete(ctx context.Context, store WorkerStore, result any) er
 	if err != nil {
 		return fmt.Errorf("jobs: complete %s: %w", j.ID, err)
 	}
-	lost, err := store.Settle(ctx, []Outcome{{Lease: j.lease(), State: Completed, Result: raw}}, j.worker.now())
+	lost, err := store.Settle(ctx, []Outcome{{Lease: j.lease(), Tenant: j.Tenant, Queue: j.Queue, State: Completed, Result: raw}}, j.worker.now())
 	if err == nil {
 		err = lost[0]
 	}

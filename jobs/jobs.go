@@ -51,12 +51,25 @@
 // Jobs that are over stay for [WorkerOptions.Retention] and can be looked at and, unless
 // they completed, retried; then a worker forgets them.
 //
+// # Seeing it
+//
+// [Queue.Watch] and [Queue.WatchList] yield jobs as they change, whichever process
+// changes them. [Registry.Subscribe] gives the typed [Event] of all that this process
+// does, such as for webhooks and metrics.
+//
+// # Looking at it
+//
+// [Queue.Counts] and [Queues.Counts] tell how many jobs there are in which state, however
+// many, [Queue.DeadLetters] what went wrong, [CheckHealth] whether jobs are worked off.
+//
 // # Stores
 //
 // [MemStore] keeps jobs in memory, for tests and programs that may forget.
-// Package bunjobs keeps them in PostgreSQL or a SQLite file. To write another,
-// implement [Store] and run the cases of package jobstest; [ScheduleStore] and
-// [LimitStore] are abilities of their own.
+// Package bunjobs keeps them in PostgreSQL or a SQLite file. [Signals], such as those of
+// package pgxjobs, tell workers in other processes at once what was stored. To write another
+// store, implement [Store] and run the cases of package jobstest; [ScheduleStore],
+// [LimitStore], [HistoryStore], [HealthStore], [LogStore], [CountStore] and
+// [DeadLetterStore] are abilities of their own.
 package jobs
 
 import (
@@ -151,11 +164,18 @@ func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 }
 
 // Cancel ends a job, whether it waits or runs. The context of a running handler
-// ends within [WorkerOptions.Heartbeat], and what it returns is not stored. A
+// ends at once in this process and, with [Signals], in others, and within
+// [WorkerOptions.Heartbeat] anyway; what it returns is not stored. A
 // cancelled job is returned as it is. Cancel returns ErrConflict for a job that
 // is completed or discarded, and ErrNotFound.
 func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Cancel(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.told(func() { q.registry.events.job(EventCancelled, q.now(), &info) })
+	}
+	if err == nil && info.Attempt > 0 { // else it never ran
+		q.wakeCancelled(id.String())
+	}
 	return q.show("cancel", id, info, err)
 }
 
@@ -164,6 +184,12 @@ func (q *Queue) Cancel(ctx context.Context, id ID) (Info, error) {
 // completed, and ErrNotFound.
 func (q *Queue) Retry(ctx context.Context, id ID) (Info, error) {
 	info, err := q.store.Retry(ctx, q.tenant, id, q.now())
+	if err == nil {
+		q.told(func() {
+			q.registry.events.job(EventRetried, q.now(), &info)
+			q.registry.Wake(info.Queue)
+		})
+	}
 	return q.show("retry", id, info, err)
 }
 

@@ -150,14 +150,27 @@ type LimitStore interface {
 
 // Queues are the settings of the queues of a store. They hold for all tenants, so
 // only the operator of a service may change them.
-type Queues struct{ store LimitStore }
+type Queues struct {
+	store  LimitStore
+	events *events
+}
 
 // NewQueues returns the settings that a store keeps.
-func NewQueues(store LimitStore) *Queues { return &Queues{store: store} }
+func NewQueues(store LimitStore) *Queues { return &Queues{store: store, events: &events{}} }
+
+// ForRegistry returns the same settings, whose changes are told to the subscribers of
+// a registry.
+func (q *Queues) ForRegistry(registry *Registry) *Queues {
+	return &Queues{store: q.store, events: &registry.events}
+}
 
 // Put stores the settings of a queue in the place of those that it has. It returns an
 // ErrInvalid that names each wrong field.
 func (q *Queues) Put(ctx context.Context, settings QueueSettings) error {
+	return q.put(ctx, settings, EventQueueChanged)
+}
+
+func (q *Queues) put(ctx context.Context, settings QueueSettings, event EventType) error {
 	err := settings.validate()
 	if err == nil {
 		err = q.store.PutQueue(ctx, settings)
@@ -165,6 +178,7 @@ func (q *Queues) Put(ctx context.Context, settings QueueSettings) error {
 	if err != nil {
 		return fmt.Errorf("jobs: put queue: %w", err)
 	}
+	q.events.queue(event, settings.Queue)
 	return nil
 }
 
@@ -199,5 +213,9 @@ func (q *Queues) pause(ctx context.Context, queue string, paused bool) error {
 		return err
 	}
 	settings.Paused = paused
-	return q.Put(ctx, settings)
+	event := EventQueueResumed
+	if paused {
+		event = EventQueuePaused
+	}
+	return q.put(ctx, settings, event)
 }

@@ -48,6 +48,7 @@ func (j *Job[A]) Log(ctx context.Context, text string) error {
 	if err := logs.AppendLog(ctx, j.lease(), storable(text, maxLogText), j.worker.now()); err != nil {
 		return fmt.Errorf("jobs: log %s: %w", j.ID, err)
 	}
+	j.worker.registry.events.logged(j.ID)
 	return nil
 }
 

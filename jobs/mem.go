@@ -272,6 +272,7 @@ func (s *MemStore) put(job memJob) { set(s.memState, s.jobs, job.ID, job) }
 // clone returns a job that shares no memory with j.
 func (j Info) clone() Info {
 	j.Args, j.Result, j.Attempts = slices.Clone(j.Args), slices.Clone(j.Result), slices.Clone(j.Attempts)
+	j.Metadata = maps.Clone(j.Metadata)
 	return j
 }
 

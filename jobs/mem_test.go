@@ -30,6 +30,14 @@ func TestMemLogStore(t *testing.T) {
 	jobstest.TestLogStore(t, func(*testing.T) jobstest.LogStore { return jobs.NewMemStore() })
 }
 
+func TestMemCountStore(t *testing.T) {
+	jobstest.TestCountStore(t, func(*testing.T) jobstest.CountStore { return jobs.NewMemStore() })
+}
+
+func TestMemDeadLetterStore(t *testing.T) {
+	jobstest.TestDeadLetterStore(t, func(*testing.T) jobstest.DeadLetterStore { return jobs.NewMemStore() })
+}
+
 func TestMemHistoryStore(t *testing.T) {
 	jobstest.TestHistoryStore(t, func(*testing.T) jobstest.HistoryStore { return jobs.NewMemStore() })
 }

@@ -38,7 +38,7 @@ func (s *MemStore) PutSchedule(ctx context.Context, schedule Schedule, now time.
 		schedule.CreatedAt = instant(now)
 	}
 	schedule.Version++
-	schedule.Args = slices.Clone(schedule.Args)
+	schedule = schedule.clone()
 	set(s.memState, s.schedules, schedule.ID, schedule)
 	return schedule.clone(), nil
 }
@@ -176,6 +176,6 @@ func (s *MemStore) schedulesWhere(limit int, order func(a, b Schedule) int, matc
 
 // clone returns a schedule that shares no memory with s.
 func (s Schedule) clone() Schedule {
-	s.Args = slices.Clone(s.Args)
+	s.Args, s.Metadata = slices.Clone(s.Args), maps.Clone(s.Metadata)
 	return s
 }

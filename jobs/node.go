@@ -22,6 +22,7 @@ type run struct {
 	outcomes  chan Outcome
 	complete  chan struct{} // closed when no further outcome will come
 	abandoned chan struct{} // closed when outcomes are not wanted any more
+	early     chan struct{} // holds one element when a heartbeat is wanted before its time
 	lanes     []*lane
 
 	mu   sync.Mutex
@@ -35,6 +36,7 @@ func newRun(w *Worker) *run {
 		outcomes:  make(chan Outcome, 4*settleBatch), // so that handlers seldom wait for the store
 		complete:  make(chan struct{}),
 		abandoned: make(chan struct{}),
+		early:     make(chan struct{}, 1),
 		held:      map[ID]*attempt{},
 	}
 	for name, places := range w.opts.Queues {
@@ -93,10 +95,8 @@ func (r *run) keep(ctx context.Context) {
 			r.rescue(ctx)
 		}
 		r.watchLimits(ctx)
-		select {
-		case <-ctx.Done():
+		if !r.beatUntil(ctx, tick.C) {
 			return
-		case <-tick.C:
 		}
 	}
 }
@@ -156,8 +156,10 @@ func (r *run) rescue(ctx context.Context) {
 	defer cancel()
 	n, err := r.store.Rescue(call, r.now())
 	r.report(ctx, "rescue", err)
+	r.registry.events.many(EventJobsRescued, r.now(), "", n)
 	if n > 0 {
 		r.opts.Logger.WarnContext(ctx, "jobs: took over the jobs of workers that died", slog.Int("jobs", n))
+		r.registry.wakes.wakeAll()
 	}
 }
 
@@ -173,6 +175,9 @@ func (r *run) promote(ctx context.Context) {
 		r.report(ctx, "promote", err)
 		if failures++; err == nil {
 			failures = 0
+		}
+		if n > 0 {
+			r.registry.wakes.wakeAll()
 		}
 		if n == promoteBatch {
 			continue

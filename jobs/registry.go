@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strconv"
@@ -99,24 +101,37 @@ type RegistryOptions struct {
 	Intake []IntakeHook
 	// Execution hooks wrap each attempt, the first outermost. Default: none.
 	Execution []ExecutionHook
+	// Signals tell workers of other processes what this one stores and cancels, if
+	// they have them too. Default: none; they find it by looking.
+	Signals Signals
+	// Logger gets what [Registry.SendSignals] cannot tell a caller; a worker uses its
+	// own. Default: discard.
+	Logger *slog.Logger
 }
 
 // Registry knows the kinds of jobs that a program can run. A queue and a worker
 // that share one also share wake-ups: what the queue stores, the worker takes at
-// once. It is safe for concurrent use.
+// once; and what both do is told to whoever subscribes or watches. It is safe for concurrent use.
 type Registry struct {
 	opts RegistryOptions
 
-	mu    sync.RWMutex
-	kinds map[string]Kind
-	wakes wakes
+	mu     sync.RWMutex
+	kinds  map[string]Kind
+	wakes  wakes[string] // by queue
+	runs   runs
+	events events
+	// outbox holds what is to be told to other processes.
+	outbox outbox
 }
 
 // NewRegistry returns an empty registry. Options may be nil.
 func NewRegistry(opts *RegistryOptions) *Registry {
-	r := &Registry{kinds: map[string]Kind{}}
+	r := &Registry{kinds: map[string]Kind{}, outbox: newOutbox(rand.Int64())}
 	if opts != nil {
 		r.opts = *opts
+	}
+	if r.opts.Logger == nil {
+		r.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	return r
 }

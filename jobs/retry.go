@@ -50,6 +50,13 @@ func Snooze(wait time.Duration) error { return snooze(max(wait, 0)) }
 // snooze is a wait that a handler asked for.
 type snooze time.Duration
 
+// Snoozed reports whether err ends an attempt as [Snooze] does, and the wait, for hooks
+// that tell it from a failure.
+func Snoozed(err error) (wait time.Duration, ok bool) {
+	s, ok := errors.AsType[snooze](err)
+	return time.Duration(s), ok
+}
+
 func (s snooze) Error() string { return "snoozed for " + time.Duration(s).String() }
 
 // verdict is an error with what its handler knows about trying again.

@@ -30,13 +30,15 @@ type Schedule struct {
 	// CatchUp and MaxCatchUp say what becomes of missed times; see [Plan].
 	CatchUp    CatchUp
 	MaxCatchUp int
-	// Kind, Queue, Priority, MaxAttempts, Timeout and LimitKey are those of its jobs.
+	// Kind, Queue, Priority, MaxAttempts, Timeout, LimitKey and Metadata are those of
+	// its jobs.
 	Kind        string
 	Queue       string
 	Priority    int
 	MaxAttempts int
 	Timeout     time.Duration
 	LimitKey    string
+	Metadata    map[string]string
 	// Args is the JSON text of its jobs' arguments. Secrets in it read "[secret]"
 	// wherever [Schedules] return it.
 	Args []byte
@@ -210,6 +212,7 @@ func (s *Schedules) Put(ctx context.Context, name string, plan Plan, args Args) 
 		schedule.CatchUp, schedule.MaxCatchUp = plan.CatchUp, plan.MaxCatchUp
 		schedule.Kind, schedule.Queue, schedule.Priority = job.Kind, job.Queue, job.Priority
 		schedule.MaxAttempts, schedule.Timeout, schedule.LimitKey = job.MaxAttempts, job.Timeout, job.LimitKey
+		schedule.Metadata = job.Metadata
 		return err
 	})
 	if err != nil {

@@ -99,7 +99,7 @@ func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) err
 		r.drop(a)
 		return nil
 	}
-	instead := r.failure(a, refused)
+	instead := a.named(r.failure(a, refused))
 	instead.Error, instead.Durable = notStorable, out.Durable
 	return r.record(ctx, []Outcome{instead})
 }
@@ -117,8 +117,12 @@ func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
 		if a := r.attempt(batch[i].Lease); a != nil {
 			r.drop(a)
 			own = a.settled.Load()
+			r.tell(a, &batch[i], err)
 			if a.lane.guarded.Load() {
 				ended[a.lane.queue] = true
+			}
+			if batch[i].State == Ready {
+				r.registry.signal(verbReady, a.lane.queue) // handed back, for others
 			}
 		}
 		if err == nil || own {

@@ -40,6 +40,7 @@ type QueueStore interface {
 	// jobs with such IDs are returned. But a job that is Unique is not stored if the
 	// tenant has one with the same UniqueKey that is not over, or over in one of the
 	// states that count, be it of the same call: DuplicateOf is then set to that one.
+	// Whatever becomes of a job, it keeps its Metadata.
 	Insert(ctx context.Context, jobs []Insertion, now time.Time) (taken []int, err error)
 
 	// Get returns a tenant's job. It returns ErrNotFound if there is none with
@@ -98,7 +99,9 @@ type WorkerStore interface {
 	// Claim takes up to Limit ready jobs of one queue and of the given kinds. The
 	// tenants with such jobs share the places and take turns where there are more
 	// of them than places; of a tenant's jobs, those go first whose
-	// [Info.Turn] comes first, then by ID. The answer is in that order too. Each
+	// [Info.Turn] comes first, then by ID. The answer is in that order too. Where looking
+	// at all would hold everyone up, a store may overlook for up to 5 s what became
+	// ready after jobs of a later turn were claimed, if now is zero. Each
 	// job becomes Running under the node,
 	// with Attempt and Epoch one higher and StartedAt set. No job goes to two
 	// callers. A node whose lease has run out gets none.
@@ -191,6 +194,9 @@ type Claim struct {
 type Outcome struct {
 	// Lease says which job, and proves the right to settle it.
 	Lease Lease
+	// Tenant and Queue are those of the job as it was claimed, so that a store need
+	// not read them to count the job; both empty if the caller does not know them.
+	Tenant, Queue string
 	// State is what becomes of the job: Completed, Discarded, Retryable, Scheduled
 	// for an attempt that does not count (snoozed), or Ready for one that does not
 	// count either (handed back unstarted).

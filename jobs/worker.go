@@ -19,8 +19,9 @@ type WorkerOptions struct {
 	// once, 1 to 10,000. Default: 100 of [DefaultQueue].
 	Queues map[string]int
 	// Poll is how long to wait before looking again at a queue that had nothing
-	// to do. What this process enqueues through the same registry is taken at
-	// once, unless its transaction is still open. Default: 100 ms.
+	// to do, and for jobs whose time has come. What this process enqueues through the
+	// same registry is taken at once, and with [Signals] what others enqueue, unless
+	// its transaction is still open. Default: 100 ms.
 	Poll time.Duration
 	// Lease is how long the jobs of a worker that died stay with it. It must be
 	// at least four times Heartbeat. Default: 10 s.
@@ -118,10 +119,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	// Store calls and handlers outlive ctx: a drain needs both.
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer r.registry.runs.attend(r)()
 	var keepers, fetchers sync.WaitGroup
 	keepers.Go(func() { r.keep(base) })
 	keepers.Go(func() { r.promote(base) })
+	keepers.Go(func() { r.recount(base) })
 	keepers.Go(func() { r.forget(base) })
+	keepers.Go(func() { r.hear(base) })
+	keepers.Go(func() { r.registry.sendSignals(base, r.opts.Logger) })
 	for _, l := range r.lanes {
 		fetchers.Go(func() { r.fetch(ctx, base, l) })
 	}

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,13 @@ type Options struct {
 	// Timetables reads the plans of schedules that are neither intervals nor single
 	// times, such as [github.com/levqor/sdk/jobs/cronjobs.Parse]. Default: none.
 	Timetables jobs.TimetableParser
+	// Signals tell nodes at once what others have taken in and cancelled, such as those
+	// of [github.com/levqor/sdk/jobs/pgxjobs.Open]. Default: none; nodes look for it.
+	Signals jobs.Signals
+	// Intake hooks wrap what takes jobs in; see [jobs.RegistryOptions]. Default: none.
+	Intake []jobs.IntakeHook
+	// Execution hooks wrap each attempt; see [jobs.RegistryOptions]. Default: none.
+	Execution []jobs.ExecutionHook
 	// NoWorker makes a node that takes jobs in, works none off and fires no
 	// schedules.
 	NoWorker bool
@@ -72,6 +80,8 @@ type App struct {
 	stores Stores
 	opts   Options
 	phase  atomic.Int32
+	drains chan struct{} // closed with the phase
+	once   sync.Once
 }
 
 // The phases of an App's life.
@@ -84,7 +94,7 @@ const (
 // New returns a service on stores. It starts nothing. It returns an ErrInvalid
 // for a secret that is missing or too short.
 func New(stores Stores, opts *Options) (*App, error) {
-	a := &App{stores: stores}
+	a := &App{stores: stores, drains: make(chan struct{})}
 	if opts != nil {
 		a.opts = *opts
 	}
@@ -97,9 +107,12 @@ func New(stores Stores, opts *Options) (*App, error) {
 		return nil, fmt.Errorf("levqor: new: %w", err)
 	}
 	a.KeyRing = ring
-	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{Validator: a.opts.Validator, Sealer: ring.Sealer()})
+	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{
+		Validator: a.opts.Validator, Sealer: ring.Sealer(), Intake: a.opts.Intake, Execution: a.opts.Execution,
+		Signals: a.opts.Signals, Logger: a.opts.Logger,
+	})
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
-	a.Queues = jobs.NewQueues(stores.Limits)
+	a.Queues = jobs.NewQueues(stores.Limits).ForRegistry(a.Registry)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
 	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Now: a.opts.Now})
 	a.Idempotency = &Idempotency{stores: stores, now: a.now}
@@ -120,7 +133,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(ctx, func() { a.phase.Store(draining) })
+	context.AfterFunc(ctx, a.drain)
 	tidied := make(chan struct{})
 	go func() {
 		defer close(tidied)
@@ -129,9 +142,19 @@ func (a *App) Run(ctx context.Context) error {
 	err := a.work(ctx)
 	stop() // also if the work ended by itself
 	<-tidied
-	a.phase.Store(draining) // the function above may still be on its way
+	a.drain() // the one above may still be on its way
 	return err
 }
+
+// drain begins the last phase.
+func (a *App) drain() {
+	a.phase.Store(draining)
+	a.once.Do(func() { close(a.drains) })
+}
+
+// Draining returns a channel that is closed when Run begins to drain: what only waits
+// for something to happen, such as a stream of events, should end then.
+func (a *App) Draining() <-chan struct{} { return a.drains }
 
 // Ready returns nil if the service can do its work, or an ErrUnavailable: the
 // database does not answer or lacks a migration, or the service is draining.
@@ -157,8 +180,7 @@ const readyTimeout = 2 * time.Second
 
 func (a *App) work(ctx context.Context) error {
 	if a.opts.NoWorker {
-		<-ctx.Done()
-		return nil
+		return a.Registry.SendSignals(ctx)
 	}
 	worker, err := jobs.NewWorker(a.stores.Jobs, a.Registry, a.opts.Worker)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,39 @@ func TestRunWorksOffJobsUntilItsContextEnds(t *testing.T) {
 		}
 		if err := app.Ready(t.Context()); !errors.Is(err, levqor.ErrUnavailable) {
 			t.Errorf("Ready after the end = %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestHooksOfAnAppWrapItsJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		app := newApp(t, levqor.MemStores(), levqor.Options{
+			Intake: []jobs.IntakeHook{func(ctx context.Context, entries []jobs.Entry, next func(context.Context, []jobs.Entry) ([]jobs.Info, error)) ([]jobs.Info, error) {
+				order = append(order, "intake")
+				return next(ctx, entries)
+			}},
+			Execution: []jobs.ExecutionHook{func(ctx context.Context, _ jobs.Info, next func(context.Context) error) error {
+				order = append(order, "execution")
+				return next(ctx)
+			}},
+		})
+		if err := jobs.Handle(app.Registry, shout, nil); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- app.Run(ctx) }()
+		info, err := app.Jobs.Enqueue(ctx, Shout{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jobs.Await[string](ctx, app.Jobs, info.ID); err != nil || !slices.Equal(order, []string{"intake", "execution"}) {
+			t.Errorf("Await = %v after the hooks %v", err, order)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
 		}
 	})
 }

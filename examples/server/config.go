@@ -1,29 +1,27 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor"
 )
 
 // variables is every setting of the service, with its default.
 var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_ADDR", "127.0.0.1:8080", "where to listen"},
+	{"LEVQOR_METRICS_ADDR", "", "where to listen for Prometheus, which gets figures of all tenants; nowhere if empty"},
 	{"LEVQOR_PUBLIC_URL", "", "the URL that callers use; http://localhost:<port> if empty"},
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
 	{"LEVQOR_KEEP_JOBS", "168h", "how long jobs stay after they are over, at least 1h, or forever; discarded ones at least 720h"},
+	{"LEVQOR_SIGNALS", "off", "on starts jobs at once on other nodes, by NOTIFY of PostgreSQL; behind a pooler the postgres:// URL of the server itself"},
 	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
@@ -38,11 +36,12 @@ func usage(w io.Writer) {
 }
 
 type config struct {
-	addr, publicURL, databaseURL string
-	secret                       []byte
-	noWorker, allowPrivate       bool
-	keepJobs                     time.Duration
-	certFile, keyFile            string
+	addr, metricsAddr, publicURL, databaseURL string
+	secret                                    []byte
+	noWorker, allowPrivate                    bool
+	keepJobs                                  time.Duration
+	certFile, keyFile                         string
+	signalsURL                                string // none if empty
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -54,7 +53,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	cfg := config{
-		addr: env["LEVQOR_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
+		addr: env["LEVQOR_ADDR"], metricsAddr: env["LEVQOR_METRICS_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
 		certFile: env["LEVQOR_TLS_CERT_FILE"], keyFile: env["LEVQOR_TLS_KEY_FILE"],
 	}
 	var errs []error
@@ -66,6 +65,9 @@ func readConfig(getenv func(string) string) (config, error) {
 		errs = append(errs, err)
 	}
 	if cfg.keepJobs, err = readKeep(env["LEVQOR_KEEP_JOBS"]); err != nil {
+		errs = append(errs, err)
+	}
+	if cfg.signalsURL, err = signalsURL(env["LEVQOR_SIGNALS"], cfg.databaseURL); err != nil {
 		errs = append(errs, err)
 	}
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
@@ -98,6 +100,22 @@ func readKeep(value string) (time.Duration, error) {
 	return keep, nil
 }
 
+// signalsURL returns where signals go, nowhere if it is empty.
+func signalsURL(given, databaseURL string) (string, error) {
+	switch {
+	case given == "off":
+		return "", nil
+	case given == "on" && strings.HasPrefix(databaseURL, "sqlite://"):
+		return "", errors.New("LEVQOR_SIGNALS needs PostgreSQL: nodes on a SQLite file share a machine and look often")
+	case given == "on":
+		return databaseURL, nil
+	case strings.HasPrefix(given, "postgres://"), strings.HasPrefix(given, "postgresql://"):
+		return given, nil
+	default:
+		return "", errors.New("LEVQOR_SIGNALS must be off, on or the postgres:// URL of the server")
+	}
+}
+
 // readSecret returns the secret of the service. With SQLite there is one machine,
 // so a file beside the database will do; nodes on PostgreSQL have to agree.
 func readSecret(given, databaseURL string) ([]byte, error) {
@@ -108,38 +126,7 @@ func readSecret(given, databaseURL string) ([]byte, error) {
 	if !isFile {
 		return nil, errors.New("LEVQOR_SECRET must be set with PostgreSQL, the same on all nodes; make one with: openssl rand -hex 32")
 	}
-	path += ".secret"
-	kept, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeSecret(path); err != nil {
-			return nil, fmt.Errorf("keep the secret: %w", err)
-		}
-		kept, err = os.ReadFile(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the secret: %w", err)
-	}
-	return []byte(strings.TrimSpace(string(kept))), nil
-}
-
-// makeSecret writes a secret aside, to a name that nobody has, and links it into
-// place, so a process that starts at the same time finds no file or all of it.
-func makeSecret(path string) error {
-	aside, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(aside.Name()) }()
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // does not fail
-	_, err = aside.WriteString(hex.EncodeToString(fresh) + "\n")
-	if err := errors.Join(err, aside.Sync(), aside.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(aside.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return levqor.SecretFile(path + ".secret")
 }
 
 // url is what the start prints: the public URL, or the port on this machine.

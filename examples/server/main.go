@@ -14,15 +14,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/jobs/bunjobs"
 	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/jobs/httpjobs"
+	"github.com/levqor/sdk/jobs/pgxjobs"
+	"github.com/levqor/sdk/jobs/prometheusjobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/httpapi"
@@ -49,11 +58,11 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	app, closeDB, err := open(ctx, cfg, log)
+	app, metrics, closeAll, err := open(ctx, cfg, log)
+	defer closeAll()
 	if err != nil {
 		return err
 	}
-	defer closeDB()
 	handler, err := httpapi.New(app, &httpapi.Options{Logger: log})
 	if err != nil {
 		return err
@@ -70,48 +79,73 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 	if created {
 		fmt.Fprintln(stderr, "owner key:", token)
 	}
-	return serve(ctx, app, func(ctx context.Context) error {
+	parts := []func(context.Context) error{app.Run, func(ctx context.Context) error {
 		return httpapi.Serve(ctx, listener, handler, &httpapi.ServeOptions{CertFile: cfg.certFile, KeyFile: cfg.keyFile, Logger: log})
-	})
+	}}
+	if cfg.metricsAddr != "" {
+		scraped, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.metricsAddr)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "metrics: http://%s/metrics\n", scraped.Addr())
+		parts = append(parts, func(ctx context.Context) error {
+			return httpapi.Serve(ctx, scraped, metrics, &httpapi.ServeOptions{Logger: log})
+		})
+	}
+	return serve(ctx, parts)
 }
 
-// open opens the database, brings its schema up to date and composes the app.
-func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, closeDB func(), err error) {
+// open opens the database, brings its schema up to date and composes the app and what
+// Prometheus scrapes. What it has opened is to be closed after an error too.
+func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, scraped http.Handler, closeAll func(), err error) {
 	db, err := bunlevqor.Open(cfg.databaseURL)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, func() {}, err
 	}
-	closeDB = func() { _ = db.Close() }
-	defer func() {
-		if err != nil {
-			closeDB()
+	closers := []io.Closer{db}
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			_ = c.Close()
 		}
-	}()
+	}
 	if err := bunlevqor.Migrate(ctx, db); err != nil {
-		return nil, nil, err
+		return nil, nil, closeAll, err
 	}
-	app, err = levqor.New(bunlevqor.Stores(db), &levqor.Options{
+	metrics, registry := prometheusjobs.NewMetrics(nil), prometheus.NewRegistry()
+	registry.MustRegister(metrics, prometheusjobs.NewCollector(bunjobs.New(db), &prometheusjobs.Options{Logger: log}))
+	opts := &levqor.Options{
 		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
+		Intake: []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
 		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
-	})
-	if err != nil {
-		return nil, nil, err
 	}
-	err = httpjobs.Register(app.Registry, &httpjobs.Options{AllowPrivateNetworks: cfg.allowPrivate})
-	return app, closeDB, err
+	if cfg.signalsURL != "" {
+		signals, err := pgxjobs.Open(cfg.signalsURL, nil)
+		if err != nil {
+			return nil, nil, closeAll, err
+		}
+		closers = append(closers, signals)
+		opts.Signals = signals
+	}
+	app, err = levqor.New(bunlevqor.Stores(db), opts)
+	if err == nil {
+		err = httpjobs.Register(app.Registry, &httpjobs.Options{AllowPrivateNetworks: cfg.allowPrivate})
+	}
+	return app, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), closeAll, err
 }
 
-// serve runs the app and the API until ctx ends or one of them fails, and then
-// waits for both. Jobs are still recorded while requests are no longer taken.
-func serve(ctx context.Context, app *levqor.App, api func(context.Context) error) error {
+// serve runs all parts until ctx ends or one of them fails, and then waits for all.
+func serve(ctx context.Context, parts []func(context.Context) error) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		defer stop()
-		done <- app.Run(ctx)
-	}()
-	err := api(ctx)
-	stop()
-	return errors.Join(err, <-done)
+	done := make(chan error)
+	for _, part := range parts {
+		go func() {
+			defer stop()
+			done <- part(ctx)
+		}()
+	}
+	for range parts {
+		err = errors.Join(err, <-done)
+	}
+	return err
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,10 +53,11 @@ func TestMain(m *testing.M) {
 // process is a running server.
 type process struct {
 	*testing.T
-	cmd *exec.Cmd
-	url string
-	key string // of the owner, if this process printed it
-	log *lockedLog
+	cmd     *exec.Cmd
+	url     string
+	metrics chan string // their URL, if they are served
+	key     string      // of the owner, if this process printed it
+	log     *lockedLog
 }
 
 type lockedLog struct {
@@ -81,7 +84,7 @@ func start(t *testing.T, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}}
+	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}, metrics: make(chan string, 1)}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), append([]string{"LEVQOR_ADDR=127.0.0.1:0", "LEVQOR_ALLOW_PRIVATE_NETWORKS=true"}, env...)...)
 	stderr, err := p.cmd.StderrPipe()
@@ -97,6 +100,9 @@ func start(t *testing.T, env ...string) *process {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			if u, ok := strings.CutPrefix(lines.Text(), "url: "); ok {
 				urls <- u
+			}
+			if u, ok := strings.CutPrefix(lines.Text(), "metrics: "); ok {
+				p.metrics <- u
 			}
 			if k, ok := strings.CutPrefix(lines.Text(), "owner key: "); ok {
 				keys <- k
@@ -253,6 +259,39 @@ func createJobs(ctx context.Context, t *testing.T, c *client.Service, target str
 	return ids
 }
 
+// One node takes jobs in and tells another one, which works them off.
+func TestNodesTellEachOtherOfJobs(t *testing.T) {
+	address := dbtest.Postgres(t)
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := u.Query().Get("search_path")
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
+	defer target.Close()
+	env := []string{secretEnv, "LEVQOR_DATABASE_URL=" + address, "LEVQOR_SIGNALS=" + address + "&application_name=" + name}
+	intake := start(t, append(env, "LEVQOR_WORKER=off")...)
+	node := start(t, env...)
+	ids := createJobs(t.Context(), t, intake.client(intake.key), target.URL, 20)
+	for _, id := range ids {
+		if job, err := node.client(intake.key).WaitJob(t.Context(), id); err != nil || job.State != client.JobStateCompleted {
+			t.Errorf("job %s is %s, %v", id, job.State, err)
+		}
+	}
+	var tell, listen int
+	err = dbtest.Open(t, address).NewRaw(`
+		SELECT count(*) FILTER (WHERE query LIKE '%pg_notify%'), count(*) FILTER (WHERE query LIKE 'LISTEN%' OR query LIKE '-- ping%')
+		FROM pg_stat_activity WHERE application_name = ?`, name).Scan(t.Context(), &tell, &listen)
+	if err != nil || tell != 2 || listen != 1 {
+		t.Errorf("%d nodes tell and %d listen, %v; want 2 and 1", tell, listen, err)
+	}
+	for _, p := range []*process{intake, node} {
+		if log := p.log.String(); strings.Contains(log, "jobs: signals") {
+			t.Errorf("the server complains:\n%s", log)
+		}
+	}
+}
+
 func TestFourServersThatStartAtOncePrintOneOwnersKey(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		url := fresh(t)
@@ -276,6 +315,28 @@ func TestFourServersThatStartAtOncePrintOneOwnersKey(t *testing.T) {
 			t.Errorf("%d servers printed an owner's key, want 1", printed)
 		}
 	})
+}
+
+// Figures of all tenants are for the operator, on a listener of their own.
+func TestMetricsAreServedApart(t *testing.T) {
+	p := start(t, "LEVQOR_DATABASE_URL="+dbtest.SQLite(t), "LEVQOR_METRICS_ADDR=127.0.0.1:0")
+	var metrics string
+	select {
+	case metrics = <-p.metrics:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the server does not say where its metrics are:\n%s", p.log)
+	}
+	for url, want := range map[string]int{metrics: http.StatusOK, p.url + "/metrics": http.StatusNotFound} {
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != want || (want == http.StatusOK) != strings.Contains(string(text), "levqor_jobs_nodes") {
+			t.Errorf("GET %s gave %d, %v, want %d:\n%s", url, resp.StatusCode, err, want, text)
+		}
+	}
 }
 
 func TestTheServerEndsInOrder(t *testing.T) {
@@ -308,6 +369,8 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 		"a worker that is neither":       {map[string]string{"LEVQOR_WORKER": "maybe"}, "LEVQOR_WORKER must be off or on"},
 		"jobs that would not stay":       {map[string]string{"LEVQOR_KEEP_JOBS": "1m"}, "LEVQOR_KEEP_JOBS must be a duration of at least 1h"},
 		"private networks, neither":      {map[string]string{"LEVQOR_ALLOW_PRIVATE_NETWORKS": "1"}, "LEVQOR_ALLOW_PRIVATE_NETWORKS must be true or false"},
+		"signals on SQLite":              {map[string]string{"LEVQOR_DATABASE_URL": lite, "LEVQOR_SIGNALS": "on"}, "LEVQOR_SIGNALS needs PostgreSQL"},
+		"signals, neither":               {map[string]string{"LEVQOR_SIGNALS": "yes"}, "LEVQOR_SIGNALS must be off, on"},
 		"a certificate without a key":    {map[string]string{"LEVQOR_TLS_CERT_FILE": "x"}, "go together"},
 		"PostgreSQL without a secret":    {map[string]string{"LEVQOR_DATABASE_URL": "postgres://db/x"}, "openssl rand -hex 32"},
 		"SQLite, which keeps its secret": {map[string]string{"LEVQOR_DATABASE_URL": lite}, ""},

@@ -18,7 +18,10 @@ var rooms = map[string]room{
 	"jobs/bunjobs":                {"internal/bundb internal/fault jobs", []technology{bun}},
 	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
 	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
+	"jobs/pgxjobs":                {"internal/fault jobs", []technology{pgxconn}},
 	"jobs/jobstest":               {"internal/fault jobs", nil},
+	"jobs/oteljobs":               {"internal/fault jobs", []technology{otel, http}},
+	"jobs/prometheusjobs":         {"internal/fault jobs", []technology{http, prometheus}},
 	"levqor":                      {"internal/fault jobs levqor/identity", nil},
 	"levqor/identity":             {"internal/fault", nil},
 	"levqor/levqortest":           {"internal/fault jobs levqor levqor/identity", nil},
@@ -35,17 +38,21 @@ var rooms = map[string]room{
 	"examples/customstore":        {"internal/fault jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},
-	"examples/server":             {"*", []technology{bun, cron, pgx, sqlite, http, oapi, validation}},
+	"examples/server":             {"*", []technology{bun, cron, pgx, prometheus, sqlite, http, oapi, validation}},
 }
 
 const (
 	http technology = "net/http"
 	bun  technology = "database/sql github.com/uptrace/bun github.com/jinzhu/inflection github.com/puzpuzpuz/xsync/v3 " +
 		"github.com/tmthrgd/go-hex github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/tagparser/v2 golang.org/x/sys"
-	pgx technology = "database/sql github.com/jackc/pgx/v5 github.com/jackc/pgpassfile github.com/jackc/pgservicefile " +
-		"github.com/jackc/puddle/v2 golang.org/x/sync golang.org/x/text"
-	sqlite technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
+	pgxconn technology = "database/sql github.com/jackc/pgx/v5 github.com/jackc/pgpassfile github.com/jackc/pgservicefile golang.org/x/text"
+	pgx     technology = pgxconn + " github.com/jackc/puddle/v2 golang.org/x/sync"
+	sqlite  technology = "database/sql modernc.org/sqlite modernc.org/libc modernc.org/mathutil modernc.org/memory github.com/dustin/go-humanize " +
 		"github.com/google/uuid github.com/mattn/go-isatty github.com/ncruces/go-strftime github.com/remyoudompheng/bigfft golang.org/x/sys"
+	otel technology = "go.opentelemetry.io/otel go.opentelemetry.io/auto/sdk github.com/cespare/xxhash/v2 github.com/go-logr/logr " +
+		"github.com/go-logr/stdr"
+	prometheus technology = "github.com/prometheus github.com/beorn7/perks github.com/cespare/xxhash/v2 github.com/munnerz/goautoneg " +
+		"google.golang.org/protobuf golang.org/x/sys"
 	cron       technology = "github.com/robfig/cron/v3"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
@@ -60,10 +67,12 @@ var homes = []struct{ imports, names string }{
 	{"database/sql", "bun*"},
 	{"github.com/uptrace/bun", "dbtest bun*"},
 	{"github.com/uptrace/bun/dialect", "bundb bunopen"},
-	{"github.com/jackc", "bunopen"},
+	{"github.com/jackc", "bunopen pgx*"},
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
+	{"go.opentelemetry.io", "otel*"},
+	{"github.com/prometheus", "prometheusjobs"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},
 	{"flag", ""},

@@ -15,7 +15,7 @@ import (
 // noop are the arguments of the job that does nothing.
 type noop struct {
 	N int   `json:"n"`
-	T int64 `json:"t"`
+	T int64 `json:"t"` // when it was enqueued, if that counts
 }
 
 // Kind implements [jobs.Args].
@@ -42,31 +42,35 @@ func newLevqor(ctx context.Context, db *bun.DB) (*levqor, error) {
 	return l, bunjobs.Migrate(ctx, db)
 }
 
-// insertMany stores n jobs in calls of the given size, and returns jobs/s.
-func (l *levqor) insertMany(ctx context.Context, n, size int) (float64, error) {
-	begun := time.Now()
-	for i := 0; i < n; i += size {
-		entries := make([]jobs.Entry, min(size, n-i))
+// insertMany stores n jobs in calls of the given size from some callers. With gives the
+// options of each job; it may be nil.
+func (l *levqor) insertMany(ctx context.Context, n, size, callers int, with func(i int) *jobs.EnqueueOptions) (int, error) {
+	calls := (n + size - 1) / size
+	_, err := side(calls, callers, func(call int) error {
+		entries := make([]jobs.Entry, min(size, n-call*size))
 		for k := range entries {
-			entries[k].Args = noop{N: i + k}
+			i := call*size + k
+			entries[k].Args = noop{N: i}
+			if with != nil {
+				entries[k].Options = with(i)
+			}
 		}
-		if _, err := l.queue.EnqueueMany(ctx, entries); err != nil {
-			return 0, err
-		}
-	}
-	return rate(n, begun), nil
+		_, err := l.queue.EnqueueMany(ctx, entries)
+		return err
+	})
+	return n, err
 }
 
-// insert stores n jobs one by one from some callers, and returns jobs/s.
-func (l *levqor) insert(ctx context.Context, n, callers int) (float64, error) {
+// insert stores n jobs one by one from some callers.
+func (l *levqor) insert(ctx context.Context, n, callers int) (int, error) {
 	return side(n, callers, func(i int) error {
 		_, err := l.queue.Enqueue(ctx, noop{N: i}, nil)
 		return err
 	})
 }
 
-// burnDown works off the n jobs that wait, and returns jobs/s.
-func (l *levqor) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) (float64, error) {
+// burnDown works off the n jobs that wait.
+func (l *levqor) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) (int, error) {
 	worker, err := jobs.NewWorker(bunjobs.New(l.db), l.registry, opts)
 	if err != nil {
 		return 0, err
@@ -79,45 +83,54 @@ func (l *levqor) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) 
 			stop()
 		}
 	}
-	begun := time.Now()
-	if err := worker.Run(ctx); err != nil {
-		return 0, err
+	return n, worker.Run(ctx)
+}
+
+// completed checks that the database knows of n completed jobs.
+func (l *levqor) completed(ctx context.Context, n int) error {
+	var found int
+	err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM levqor_jobs_done WHERE state = 5").Scan(&found)
+	if err == nil && found < n {
+		err = fmt.Errorf("%d jobs were completed, want %d", found, n)
 	}
-	speed := rate(n, begun)
-	return speed, counted(l.db.QueryRowContext(context.WithoutCancel(ctx), "SELECT count(*) FROM levqor_jobs_done WHERE state = 5"), n)
+	return err
+}
+
+// during runs a worker with default options on a store while fn runs.
+func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, fn func(ctx context.Context) error) error {
+	worker, err := jobs.NewWorker(store, l.registry, nil)
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(running) }()
+	err = fn(ctx)
+	stop()
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	return err
 }
 
 // latencies enqueues 50 jobs a second and returns how long each waited to start.
 func (l *levqor) latencies(ctx context.Context, d time.Duration) ([]time.Duration, error) {
-	worker, err := jobs.NewWorker(bunjobs.New(l.db), l.registry, nil)
-	if err != nil {
-		return nil, err
-	}
 	var waits waits
-	l.work = func(args noop) { waits.add(args.T) }
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }()
-	err = paced(d, func(i int) error {
-		_, err := l.queue.Enqueue(ctx, noop{N: i, T: time.Now().UnixNano()}, nil)
-		return err
+	l.work = func(args noop) { waits.since(args.T) }
+	err := l.during(ctx, bunjobs.New(l.db), func(ctx context.Context) error {
+		return paced(ctx, d, func(i int) error {
+			_, err := l.queue.Enqueue(ctx, noop{N: i, T: time.Now().UnixNano()}, nil)
+			return err
+		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	stop()
-	return waits.all, <-ended
+	return waits.all, err
 }
 
-// counted checks that the database knows of n jobs.
-func counted(row interface{ Scan(...any) error }, n int) error {
-	var found int
-	if err := row.Scan(&found); err != nil {
-		return err
-	}
-	if found < n {
-		return fmt.Errorf("%d jobs were completed, want %d", found, n)
-	}
-	return nil
+// started is a sample of how long jobs wait to start.
+func started(db database, d time.Duration) sample {
+	return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+		all, err := l.latencies(ctx, d)
+		return quantiles("", all, 0.99, 0.5), err
+	})
 }

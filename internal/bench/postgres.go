@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,51 +13,67 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/levqor/sdk/internal/bunopen"
-	"github.com/levqor/sdk/jobs"
 )
-
-// database is the name of the throw-away database.
-const database = "levqor_bench"
 
 // postgres is a database of its own on the server.
 type postgres struct {
-	server, url string
-	pool        *pgxpool.Pool
-	ours        *levqor
-	river       riverQueue[pgx.Tx]
+	meter
+	full         bool
+	server, base string // the server's own database, and the name of ours
+	tables       string // those to empty
+	pool         *pgxpool.Pool
+	ours         *levqor
+	river        riverQueue[pgx.Tx]
 }
 
-func newPostgres(ctx context.Context) (*postgres, error) {
-	p := &postgres{server: os.Getenv("LEVQOR_TEST_POSTGRES")}
+// create makes the database, and leaves nothing behind if it fails.
+func (p *postgres) create(ctx context.Context) error {
+	p.server, p.base = os.Getenv("LEVQOR_TEST_POSTGRES"), fmt.Sprintf("levqor_bench_%d", os.Getpid())
 	if p.server == "" {
 		p.server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
 	}
 	u, err := url.Parse(p.server)
 	if err != nil {
-		return nil, fmt.Errorf("LEVQOR_TEST_POSTGRES is not a URL")
+		return errors.New("LEVQOR_TEST_POSTGRES is not a URL")
 	}
-	u.Path = "/" + database
-	p.url = u.String()
-	if err := p.admin(ctx, "DROP DATABASE IF EXISTS "+database, "CREATE DATABASE "+database); err != nil {
-		return nil, err
+	u.Path = "/" + p.base
+	if err := p.admin(ctx, "DROP DATABASE IF EXISTS "+p.base, "CREATE DATABASE "+p.base); err != nil {
+		return err
 	}
-	db, err := bunopen.Open(p.url)
+	if err := p.open(ctx, u.String()); err != nil {
+		p.drop()
+		return err
+	}
+	return nil
+}
+
+// open connects to the new database and makes everybody's tables.
+func (p *postgres) open(ctx context.Context, address string) error {
+	db, err := bunopen.Open(address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.ours, err = newLevqor(ctx, db); err != nil {
-		return nil, err
+		return err
 	}
-	config, err := pgxpool.ParseConfig(p.url)
+	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	config.MaxConns = 20
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, err
+		return err
 	}
-	p.river, err = newRiver(ctx, riverpgxv5.New(p.pool))
-	return p, err
+	if p.river, err = newRiver(ctx, riverpgxv5.New(p.pool)); err != nil {
+		return err
+	}
+	var backend int
+	err = p.pool.QueryRow(ctx, `
+		SELECT pg_backend_pid(), string_agg(relname, ', ') FROM pg_class
+		WHERE relkind IN ('r', 'p') AND (relname LIKE 'levqor\_jobs\_%' OR relname = 'river_job')
+			AND relname <> 'levqor_jobs_migrations' AND NOT relispartition`).Scan(&backend, &p.tables)
+	p.meter = newMeter(backend)
+	return err
 }
 
 // admin runs statements on the server's own database.
@@ -75,122 +91,103 @@ func (p *postgres) admin(ctx context.Context, statements ...string) error {
 	return nil
 }
 
+// drop ends whatever still works on the database, and removes it.
 func (p *postgres) drop() {
-	_ = p.ours.db.Close()
-	p.pool.Close()
-	if err := p.admin(context.Background(), "DROP DATABASE "+database); err != nil {
+	if p.pool != nil {
+		p.pool.Close()
+	}
+	if p.ours != nil {
+		_ = p.ours.db.Close()
+	}
+	if err := p.admin(context.Background(), "DROP DATABASE "+p.base+" WITH (FORCE)"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 }
 
-// fresh empties all tables, fills one queue and lets the server rest.
-func (p *postgres) fresh(ctx context.Context, fill func(context.Context, int, int) (float64, error), n int) error {
-	if _, err := p.pool.Exec(ctx, "TRUNCATE levqor_jobs_live, levqor_jobs_done, river_job"); err != nil {
-		return err
-	}
-	if n > 0 {
-		if _, err := fill(ctx, n, 10_000); err != nil {
+func (p *postgres) name() string { return "pg" }
+
+func (p *postgres) empty(ctx context.Context) (*levqor, func(), error) {
+	p.ours.work = func(noop) {}
+	return p.ours, func() {}, p.exec(ctx, "TRUNCATE "+p.tables, "CHECKPOINT")
+}
+
+func (p *postgres) rest(ctx context.Context) error {
+	return p.exec(ctx, "VACUUM ANALYZE levqor_jobs_live, levqor_jobs_done, river_job", "CHECKPOINT")
+}
+
+func (p *postgres) exec(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if _, err := p.pool.Exec(ctx, s); err != nil {
 			return err
 		}
-		if _, err := p.pool.Exec(ctx, "VACUUM ANALYZE levqor_jobs_live, river_job"); err != nil {
+	}
+	return nil
+}
+
+func (p *postgres) hold(ctx context.Context) (func(), error) {
+	tx, err := p.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		return nil, err
+	}
+	release := func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }
+	if _, err := tx.Exec(ctx, "SELECT count(*) FROM levqor_jobs_node"); err != nil { // takes the snapshot
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// speed tells in the whole table also what was written.
+func (p *postgres) speed(ctx context.Context, work work) (figures, error) {
+	if !p.full {
+		n, used, err := p.span(ctx, work)
+		return used.rate(n), err
+	}
+	wal, dead, err := p.written(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, used, err := p.span(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	walAfter, deadAfter, err := p.written(ctx)
+	per := float64(max(n, 1))
+	return append(append(used.rate(n), p.cpu(n, used)...),
+		figure{".wal", float64(walAfter-wal) / per, "bytes/job"},
+		figure{".dead", float64(deadAfter-dead) / per, "tuples/job"}), err
+}
+
+// written returns how many bytes of write-ahead log the server has written, and how many
+// rows were updated or deleted in this database: each left a dead tuple, whoever has
+// cleared it away since.
+func (p *postgres) written(ctx context.Context) (wal, dead int64, err error) {
+	err = p.pool.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn() - '0/0'").Scan(&wal)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := p.flush(ctx); err != nil {
+		return 0, 0, err
+	}
+	err = p.pool.QueryRow(ctx, "SELECT coalesce(sum(n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables").Scan(&dead)
+	return wal, dead, err
+}
+
+// flush makes the server's processes tell what they have counted, which they do when
+// they end.
+func (p *postgres) flush(ctx context.Context) error {
+	p.ours.db.SetMaxIdleConns(0)
+	p.ours.db.SetMaxIdleConns(20) // as bunopen has it
+	p.pool.Reset()
+	for range 500 {
+		var others int
+		err := p.pool.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'").Scan(&others)
+		if err != nil || others == 0 {
+			return err
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	_, err := p.pool.Exec(ctx, "CHECKPOINT")
-	return err
-}
-
-type sample = func(context.Context) (float64, error)
-
-// ourBurnDown and riverBurnDown are samples of a burn-down.
-func (p *postgres) ourBurnDown(n int, opts *jobs.WorkerOptions) sample {
-	return func(ctx context.Context) (float64, error) {
-		if err := p.fresh(ctx, p.ours.insertMany, n); err != nil {
-			return 0, err
-		}
-		return p.ours.burnDown(ctx, n, opts)
-	}
-}
-
-func (p *postgres) riverBurnDown(n, workers int, tuned bool, window time.Duration) sample {
-	return func(ctx context.Context) (float64, error) {
-		if err := p.fresh(ctx, p.river.insertMany, n); err != nil {
-			return 0, err
-		}
-		return p.river.burnDown(ctx, n, workers, tuned, window)
-	}
-}
-
-// into is a sample of an insertion into empty tables.
-func (p *postgres) into(fn func(context.Context, int, int) (float64, error), n, size int) sample {
-	return func(ctx context.Context) (float64, error) {
-		if err := p.fresh(ctx, nil, 0); err != nil {
-			return 0, err
-		}
-		return fn(ctx, n, size)
-	}
-}
-
-// tuned are the options for many short jobs.
-func tuned() *jobs.WorkerOptions {
-	return &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: 1000}}
-}
-
-func (p *postgres) measures(pl plan) []measure {
-	all := []measure{
-		{
-			name: "pg.burndown.tuned", ours: p.ourBurnDown(pl.jobs, tuned()),
-			rivals: map[string]sample{"river.tuned": p.riverBurnDown(pl.jobs, 1000, true, time.Minute)},
-		},
-		{
-			name: "pg.burndown.default", ours: p.ourBurnDown(pl.jobs, nil),
-			rivals: map[string]sample{"river.default": p.riverBurnDown(pl.jobs/5, 100, false, pl.window)},
-		},
-		{
-			name: "pg.insert.bulk", ours: p.into(p.ours.insertMany, pl.jobs, 10_000),
-			rivals: map[string]sample{"river": p.into(p.river.insertMany, pl.jobs, 10_000)},
-		},
-		{
-			name: "pg.insert.1", ours: p.into(p.ours.insert, pl.singles, 1),
-			rivals: map[string]sample{"river": p.into(p.river.insert, pl.singles, 1)},
-		},
-		{
-			name: "pg.insert.16", ours: p.into(p.ours.insert, 4*pl.singles, 16),
-			rivals: map[string]sample{"river": p.into(p.river.insert, 4*pl.singles, 16)},
-		},
-	}
-	if pl.full {
-		all = append(all, measure{
-			name: "pg.burndown.million", once: true, ours: p.ourBurnDown(1_000_000, tuned()),
-			rivals: map[string]sample{"river.tuned": p.riverBurnDown(1_000_000, 1000, true, 5*time.Minute)},
-		})
-	}
-	for i := range all {
-		all[i].unit = "jobs/s"
-	}
-	return append(all, p.waiting(pl)...)
-}
-
-// waiting are the times from the call that enqueues a job to its start.
-func (p *postgres) waiting(pl plan) []measure {
-	var all []measure
-	for name, fn := range map[string]func(context.Context) ([]time.Duration, error){
-		"pg.start":               func(ctx context.Context) ([]time.Duration, error) { return p.ours.latencies(ctx, pl.latency) },
-		"pg.start.river.default": func(ctx context.Context) ([]time.Duration, error) { return p.river.latencies(ctx, false, pl.latency) },
-		"pg.start.river.tuned":   func(ctx context.Context) ([]time.Duration, error) { return p.river.latencies(ctx, true, pl.latency) },
-	} {
-		var last []time.Duration
-		all = append(all,
-			measure{name: name + ".p99", unit: "ms", once: true, ours: func(ctx context.Context) (_ float64, err error) {
-				if err = p.fresh(ctx, nil, 0); err != nil {
-					return 0, err
-				}
-				last, err = fn(ctx)
-				return quantile(last, 0.99), err
-			}},
-			measure{name: strings.TrimSuffix(name, ".") + ".p50", unit: "ms", once: true, ours: func(context.Context) (float64, error) {
-				return quantile(last, 0.5), nil
-			}})
-	}
-	return all
+	return errors.New("connections to the database stay open")
 }

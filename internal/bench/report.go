@@ -15,10 +15,55 @@ type report struct {
 	samples map[string][]float64
 	units   map[string]string
 	order   []string
+	others  map[string]float64 // cores that something else used, by figure
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, samples: map[string][]float64{}, units: map[string]string{}}
+	return &report{out: out, samples: map[string][]float64{}, units: map[string]string{}, others: map[string]float64{}}
+}
+
+// compared are the figures with rivals to print the ratio of.
+var compared = [][2]string{
+	{"pg.burndown.tuned", "river.tuned"},
+	{"pg.burndown.default", "river.default"},
+	{"pg.insert.bulk", "river"},
+	{"pg.insert.1", "river"},
+	{"pg.insert.16", "river"},
+	{"sqlite.burndown", "best.rival"},
+	{"sqlite.insert.bulk", "best.rival"},
+	// Those below are not measured with -quick.
+	{"sqlite.insert.1", "best.rival"},
+	{"sqlite.insert.16", "best.rival"},
+	{"pg.insert.bulk.4", "river"},
+	{"pg.burndown.million", "river.tuned"},
+	{"pg.burndown.million", "100k"},
+	{"pg.burndown.million.river.tuned", "100k"},
+	{"sqlite.burndown.million", "100k"},
+	{"pg.burndown.limits", "none"},
+	{"pg.burndown.keys", "none"},
+	{"pg.burndown.rates", "none"},
+	{"sqlite.burndown.limits", "none"},
+	{"sqlite.burndown.keys", "none"},
+	{"sqlite.burndown.rates", "none"},
+	{"pg.held", "none"},
+	{"sqlite.held", "none"},
+}
+
+// print prints all that was measured.
+func (r *report) print(p plan) {
+	for _, pair := range compared {
+		if pair[1] == "best.rival" {
+			r.best(pair[0])
+		}
+	}
+	r.figures()
+	for _, pair := range compared {
+		r.ratio(pair[0], pair[1])
+	}
+	if p.full {
+		r.foreigners()
+		r.table()
+	}
 }
 
 // add notes one repetition of a figure.
@@ -39,14 +84,24 @@ func (r *report) median(name string) float64 {
 	return all[len(all)/2]
 }
 
-// best returns the highest of several figures and adds it under a name of its own.
-func (r *report) best(name string, rivals ...string) {
+// best adds the highest figure of the rivals on SQLite under a name of its own.
+func (r *report) best(name string) {
 	highest := 0.0
-	for _, rival := range rivals {
-		highest = max(highest, r.median(rival))
+	for _, rival := range []string{"river", "goqite", "backlite"} {
+		highest = max(highest, r.median(name+"."+rival))
 	}
 	if highest > 0 {
-		r.add(name, highest, "jobs/s")
+		r.add(name+".best.rival", highest, "jobs/s")
+	}
+}
+
+// foreign notes what something else used during a sample.
+func (r *report) foreign(name string, cores float64) { r.others[name] = max(r.others[name], cores) }
+
+// foreigners prints it.
+func (r *report) foreigners() {
+	for _, name := range slices.Sorted(maps.Keys(r.others)) {
+		_, _ = fmt.Fprintf(r.out, "foreign %s %.2f cores\n", name, r.others[name])
 	}
 }
 

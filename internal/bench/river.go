@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -49,25 +50,24 @@ func (q riverQueue[TTx]) client(workers int, tuned bool, work func(noop)) (*rive
 	return river.NewClient(q.driver, config)
 }
 
-func (q riverQueue[TTx]) insertMany(ctx context.Context, n, size int) (float64, error) {
+func (q riverQueue[TTx]) insertMany(ctx context.Context, n, size, callers int) (int, error) {
 	client, err := q.client(0, false, nil)
 	if err != nil {
 		return 0, err
 	}
-	begun := time.Now()
-	for i := 0; i < n; i += size {
-		params := make([]river.InsertManyParams, min(size, n-i))
+	calls := (n + size - 1) / size
+	_, err = side(calls, callers, func(call int) error {
+		params := make([]river.InsertManyParams, min(size, n-call*size))
 		for k := range params {
-			params[k].Args = noop{N: i + k}
+			params[k].Args = noop{N: call*size + k}
 		}
-		if _, err := client.InsertManyFast(ctx, params); err != nil {
-			return 0, err
-		}
-	}
-	return rate(n, begun), nil
+		_, err := client.InsertManyFast(ctx, params)
+		return err
+	})
+	return n, err
 }
 
-func (q riverQueue[TTx]) insert(ctx context.Context, n, callers int) (float64, error) {
+func (q riverQueue[TTx]) insert(ctx context.Context, n, callers int) (int, error) {
 	client, err := q.client(0, false, nil)
 	if err != nil {
 		return 0, err
@@ -78,8 +78,8 @@ func (q riverQueue[TTx]) insert(ctx context.Context, n, callers int) (float64, e
 	})
 }
 
-// burnDown works off up to n jobs within a time, and returns jobs/s.
-func (q riverQueue[TTx]) burnDown(ctx context.Context, n, workers int, tuned bool, window time.Duration) (float64, error) {
+// burnDown works off up to n jobs within a time, and returns how many.
+func (q riverQueue[TTx]) burnDown(ctx context.Context, n, workers int, tuned bool, window time.Duration) (int, error) {
 	var count atomic.Int64
 	done := make(chan struct{})
 	client, err := q.client(workers, tuned, func(noop) {
@@ -90,33 +90,30 @@ func (q riverQueue[TTx]) burnDown(ctx context.Context, n, workers int, tuned boo
 	if err != nil {
 		return 0, err
 	}
-	begun := time.Now()
 	if err := client.Start(ctx); err != nil {
 		return 0, err
 	}
 	select {
 	case <-done:
 	case <-time.After(window):
+	case <-ctx.Done():
 	}
-	err = client.Stop(ctx)
-	return rate(int(count.Load()), begun), err
+	err = client.Stop(context.WithoutCancel(ctx))
+	return int(count.Load()), errors.Join(err, ctx.Err())
 }
 
 func (q riverQueue[TTx]) latencies(ctx context.Context, tuned bool, d time.Duration) ([]time.Duration, error) {
 	var waits waits
-	client, err := q.client(100, tuned, func(args noop) { waits.add(args.T) })
+	client, err := q.client(100, tuned, func(args noop) { waits.since(args.T) })
 	if err != nil {
 		return nil, err
 	}
 	if err := client.Start(ctx); err != nil {
 		return nil, err
 	}
-	err = paced(d, func(i int) error {
+	err = paced(ctx, d, func(i int) error {
 		_, err := client.Insert(ctx, noop{N: i, T: time.Now().UnixNano()}, nil)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return waits.all, client.Stop(ctx)
+	return waits.all, errors.Join(err, client.Stop(context.WithoutCancel(ctx)))
 }

@@ -47,8 +47,8 @@ func Postgres(tb testing.TB) string {
 		tb.Skipf("SKIPPED, NOT PASSED: PostgreSQL does not answer; set LEVQOR_TEST_POSTGRES to a server's URL: %v", err)
 	}
 	schema := "levqor_test_" + strings.ToLower(rand.Text())
-	exec(tb, server(), "CREATE SCHEMA "+schema)
-	tb.Cleanup(func() { exec(tb, server(), "DROP SCHEMA "+schema+" CASCADE") })
+	execute(tb, server(), "CREATE SCHEMA "+schema)
+	tb.Cleanup(func() { execute(tb, server(), "DROP SCHEMA "+schema+" CASCADE") })
 
 	u, err := url.Parse(server())
 	if err != nil {
@@ -89,7 +89,7 @@ var reachable = sync.OnceValue(func() error {
 	return db.PingContext(ctx)
 })
 
-func exec(tb testing.TB, address, statement string) {
+func execute(tb testing.TB, address, statement string) {
 	tb.Helper()
 	db, err := bunopen.Open(address)
 	if err != nil {

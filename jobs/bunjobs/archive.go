@@ -120,6 +120,14 @@ func (a *archive) drop(ctx context.Context, part bundb.Partition) error {
 	if all, err := a.deleteLogsOf(ctx, part, bun.Safe("1 = 1")); err != nil || !all {
 		return err
 	}
+	return a.dropEmptied(ctx, part)
+}
+
+// dropEmptied drops a partition with what counted its jobs.
+func (a *archive) dropEmptied(ctx context.Context, part bundb.Partition) error {
+	if err := forgetTallies(ctx, a.tx, part.From, part.To, bun.Safe("1 = 1")); err != nil {
+		return err
+	}
 	return history.Drop(ctx, a.tx, part)
 }
 
@@ -142,7 +150,7 @@ func (a *archive) retire(ctx context.Context, i int) error {
 		return err
 	}
 	if n == 0 {
-		return history.Drop(ctx, a.tx, part)
+		return a.dropEmptied(ctx, part)
 	}
 	if n > maxCopied {
 		return a.thin(ctx, part)
@@ -156,6 +164,9 @@ func (a *archive) retire(ctx context.Context, i int) error {
 		if n+m <= maxCopied {
 			old = a.parts[i-1 : i+1]
 		}
+	}
+	if err := forgetTallies(ctx, a.tx, part.From, part.To, bun.Safe("state <> 7")); err != nil {
+		return err
 	}
 	rest := bundb.Partition{Name: named(restPrefix, part.To.Time), From: old[0].From, To: part.To}
 	return history.Replace(ctx, a.tx, old, rest, deadLetters)

@@ -50,7 +50,7 @@ func lockMatching(ctx context.Context, tx bun.Tx, tenant string, change *jobs.Bu
 		var part []row
 		query := tx.NewSelect().ColumnExpr(columns).TableExpr("?", table).
 			Where("tenant = ? AND id > ?", tenant, int64(change.After)).
-			Where("state IN (?)", bun.List(states(change.States()))).
+			Where("?", among(change.States())).
 			OrderExpr("id").Limit(int64(change.Limit))
 		if f := change.Filter; f.Kind != "" {
 			query.Where("kind = ?", f.Kind)
@@ -104,6 +104,7 @@ func withoutReplaced(ctx context.Context, tx bun.Tx, tenant string, found []jobs
 func applyBulk(ctx context.Context, tx bun.Tx, change *jobs.BulkChange, found []jobs.Info, at time.Time) error {
 	changed := make([]jobs.Info, 0, len(found))
 	var returned []int64 // from the history
+	var left []jobs.Info // the same, as they were there
 	var first time.Time  // that one of them finished
 	for _, job := range found {
 		after, err := change.Apply(job, at)
@@ -114,12 +115,15 @@ func applyBulk(ctx context.Context, tx bun.Tx, change *jobs.BulkChange, found []
 			if len(returned) == 0 || job.FinishedAt.Before(first) {
 				first = job.FinishedAt
 			}
-			returned = append(returned, int64(job.ID))
+			returned, left = append(returned, int64(job.ID)), append(left, job)
 		}
 		changed = append(changed, after)
 	}
 	if len(returned) > 0 {
 		if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id IN (?) AND finished_at >= ?", done, found[0].Tenant, bun.List(returned), bundb.Time{Time: first}).Exec(ctx); err != nil {
+			return err
+		}
+		if err := tallyJobs(ctx, tx, left, -1); err != nil {
 			return err
 		}
 	}

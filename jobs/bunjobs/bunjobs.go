@@ -26,6 +26,9 @@
 // whatever the history. On PostgreSQL levqor_jobs_done has a partition for each day,
 // which [Store.Forget] makes ahead and drops; the role of the workers owns the tables
 // for that, or else history is deleted row by row.
+//
+// What is over is counted as it ends, in levqor_jobs_tally; what is not over is counted by
+// workers now and then, in levqor_jobs_count.
 package bunjobs
 
 import (
@@ -65,6 +68,7 @@ type Store struct {
 	db     bun.IDB
 	turns  turns
 	queues queues
+	trails trails
 	pass   pass
 }
 

@@ -62,6 +62,18 @@ func TestLogStore(t *testing.T) {
 	})
 }
 
+func TestCountStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestCountStore(t, func(t *testing.T) jobstest.CountStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
+func TestDeadLetterStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestDeadLetterStore(t, func(t *testing.T) jobstest.DeadLetterStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 func TestHistoryStore(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return bunjobs.New(open(t, fresh(t))) })

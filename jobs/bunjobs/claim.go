@@ -21,13 +21,13 @@ const claimSQL = `
 	UPDATE levqor_jobs_live AS j
 	SET state = 3, node = ?0, attempt = attempt + 1, epoch = epoch + 1, started_at = ?1, fraction = 0, note = ''
 	WHERE EXISTS (SELECT 1 FROM n) AND j.id ?3 ?4 ?5
-	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch`
+	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch`
 
 // readySQL finds the jobs of one line in their order. The state is written out
 // because the partial indexes are chosen by it.
 const readySQL = `
 	SELECT id FROM levqor_jobs_live
-	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?)
+	WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?) ?
 	ORDER BY turn, id LIMIT ? ?`
 
 // linesSQL finds lines with ready jobs, each by a step in an index however many jobs
@@ -128,10 +128,17 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if len(c.Kinds) == 0 || c.Limit <= 0 {
 		return nil, nil
 	}
+	trailed := now.IsZero() && bundb.KeepsDeadRows(s.db) // given instants are looked at exactly
 	now = bundb.Clock(s.db, now)
+	var known *trail
+	if trailed {
+		known = s.trails.of(c.Queue)
+	}
 	var claimed []jobs.Info
+	var lines []jobs.Line
+	begun := time.Now()
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
-		claimed = claimed[:0]
+		claimed, lines = claimed[:0], nil
 		if err := bundb.ByIndex(ctx, tx); err != nil {
 			return err
 		}
@@ -139,14 +146,16 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		if err != nil || guard.settings.Paused {
 			return err
 		}
-		lines, loads, most, err := s.lines(ctx, tx, c, guard)
+		var loads map[string]jobs.TenantLoad
+		var most int
+		lines, loads, most, err = s.lines(ctx, tx, c, guard, known)
 		if err != nil || len(lines) == 0 {
 			return err
 		}
 		defer func() { s.turns.served(c.Queue, lines, claimed) }()
 		err = jobs.Share(lines, loads, min(c.Limit, most), func(shares []jobs.LineShare) (map[jobs.LineKey]int, error) {
 			before := len(claimed)
-			claimed, err = take(ctx, tx, c, shares, now, claimed)
+			claimed, err = take(ctx, tx, c, shares, known, now, claimed)
 			got := map[jobs.LineKey]int{}
 			for _, job := range claimed[before:] {
 				got[job.Line()]++
@@ -162,6 +171,12 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 		return nil, bundb.Err(err)
 	}
 	jobs.SortByTurn(claimed) // RETURNING has no order
+	switch {
+	case known != nil:
+		s.trails.follow(c.Queue, claimed)
+	case trailed:
+		s.trails.leave(c.Queue, lines, claimed, time.Since(begun))
+	}
 	return claimed, nil
 }
 
@@ -173,7 +188,10 @@ type lineRow struct {
 }
 
 // lines returns whose turn it is and what they may start.
-func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
+func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, known *trail) ([]jobs.Line, map[string]jobs.TenantLoad, int, error) {
+	if known != nil {
+		return g.allow(ctx, tx, known.lines)
+	}
 	for range maxLooks {
 		ready, all, err := s.readyLines(ctx, tx, c, g)
 		if err != nil {
@@ -224,14 +242,18 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 }
 
 // take claims each line's share and adds the jobs to those of the claim.
-func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, now time.Time, claimed []jobs.Info) ([]jobs.Info, error) {
+func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare, known *trail, now time.Time, claimed []jobs.Info) ([]jobs.Info, error) {
 	parts := make(union, len(shares))
 	for i, share := range shares {
+		from := bun.SafeQuery("")
+		if known != nil && !known.from[share.LineKey].IsZero() {
+			from = bun.SafeQuery("AND turn >= ?", bundb.Time{Time: known.from[share.LineKey]})
+		}
 		key := bun.SafeQuery("IS NULL")
 		if share.Key != "" {
 			key = bun.SafeQuery("= ?", share.Key)
 		}
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, key, bun.List(c.Kinds), from, share.Limit, bundb.SkipLocked(tx))
 	}
 	open, end := bundb.InArray(tx)
 	query := bun.SafeQuery(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end)
@@ -239,7 +261,7 @@ func take(ctx context.Context, tx bun.Tx, c jobs.Claim, shares []jobs.LineShare,
 	var limitKey, uniqueKey sql.NullString
 	err := bundb.Each(ctx, tx, query, func(scan func(...any) error) error {
 		err := scan(&r.ID, &r.Tenant, &r.Kind, &r.Priority, &r.Args, &r.Attempt, &r.MaxAttempts, &r.Attempts, &r.Timeout,
-			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Epoch)
+			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Metadata, &r.Epoch)
 		r.Queue, r.State, r.LimitKey, r.UniqueKey = c.Queue, uint8(jobs.Running), limitKey.String, uniqueKey.String
 		claimed = append(claimed, r.info())
 		return err

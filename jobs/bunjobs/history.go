@@ -54,26 +54,28 @@ func (s *Store) Forget(ctx context.Context, keep jobs.Retention, limit int, now 
 // place is where a job stands in the history.
 type place struct {
 	Row string `bun:"place"`
-	ID  int64  `bun:"id"`
+	doneRow
 }
 
 // deleteRows deletes up to limit jobs that match from a partition, with their logs, and
 // returns how many. It passes over rows that others hold.
 func deleteRows(ctx context.Context, tx bun.Tx, table, match schema.QueryAppender, limit int) (int, error) {
 	var found []place
-	err := tx.NewRaw("SELECT CAST(? AS text) AS place, id FROM ? WHERE ? LIMIT ? ?", bundb.Row(tx), table, match, limit, bundb.SkipLocked(tx)).Scan(ctx, &found)
+	err := tx.NewRaw("SELECT CAST(? AS text) AS place, ? FROM ? WHERE ? LIMIT ? ?", bundb.Row(tx), doneColumns, table, match, limit, bundb.SkipLocked(tx)).Scan(ctx, &found)
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}
-	rows, ids := make([]string, len(found)), make([]int64, len(found))
+	rows, ids, over := make([]string, len(found)), make([]int64, len(found)), make([]jobs.Info, len(found))
 	for i, f := range found {
-		rows[i], ids[i] = f.Row, f.ID
+		rows[i], ids[i], over[i] = f.Row, f.ID, f.info()
 	}
 	if all, err := deleteLogs(ctx, tx, ids); err != nil || !all {
 		return limit, err
 	}
-	_, err = tx.NewRaw("DELETE FROM ? WHERE ? IN (?)", table, bundb.Row(tx), bun.List(rows)).Exec(ctx)
-	return len(found), err
+	if _, err := tx.NewRaw("DELETE FROM ? WHERE ? IN (?)", table, bundb.Row(tx), bun.List(rows)).Exec(ctx); err != nil {
+		return 0, err
+	}
+	return len(found), tallyJobs(ctx, tx, over, -1)
 }
 
 // deleteLogs deletes what handlers wrote about jobs, and reports whether that was all.

@@ -51,14 +51,14 @@ func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 // changes, so that a server may keep its plan: reading and planning a statement
 // costs more than running this one.
 var insertOneSQL = bundb.InsertOne{SQL: `
-	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, created_at, run_at, turn, epoch)
-	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?8, ?now, ?due, ?later, 0
-	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?9)
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, metadata, created_at, run_at, turn, epoch)
+	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?8, ?9, ?now, ?due, ?later, 0
+	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?10)
 	ON CONFLICT (id) DO NOTHING`}
 
 func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
 	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Due{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt)},
-		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), since(j.ID))
+		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), metadataText(j.Metadata), since(j.ID))
 	if err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func nullable(s string) any {
 // millisecond that it begins with, so the history is looked through around the
 // IDs of the batch and not once for each of them.
 const insertSQL = `
-	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, created_at, run_at, turn, epoch)
-	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, limit_key, ?, ?, ?, 0
+	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, metadata, created_at, run_at, turn, epoch)
+	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, limit_key, metadata, ?, ?, ?, 0
 	FROM (?) AS v
 	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?)`
 
@@ -172,6 +172,7 @@ func newRows(db bun.IDB, batch []jobs.Insertion, at time.Time) (rows bundb.Rows,
 		number("max_attempts", func(j *jobs.Insertion) int64 { return int64(j.MaxAttempts) }),
 		number("timeout", func(j *jobs.Insertion) int64 { return microseconds(j.Timeout) }),
 		{Name: "limit_key", Text: func(i int) (string, bool) { return batch[i].LimitKey, batch[i].LimitKey != "" }},
+		metadataColumn(batch),
 	}}
 	when := func(name string, value func(j *jobs.Insertion) time.Time) schema.QueryAppender {
 		column := number(name, func(j *jobs.Insertion) int64 { return value(j).UnixMicro() })

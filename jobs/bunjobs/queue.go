@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/jobs"
@@ -25,19 +26,50 @@ func (s *Store) Get(ctx context.Context, tenant string, id jobs.ID) (jobs.Info, 
 	return found.info(), nil
 }
 
-// List implements [jobs.QueueStore]. Each part of the page has an index of its own.
+// List implements [jobs.QueueStore]. Each part of the page has an index of its own, and
+// those that cannot hold any of it are left out.
 func (s *Store) List(ctx context.Context, q jobs.ListQuery) ([]jobs.Info, error) {
+	waiting, running, over := len(q.States) == 0, len(q.States) == 0, len(q.States) == 0
+	for _, state := range q.States {
+		waiting = waiting || state != jobs.Running && !state.Final()
+		running = running || state == jobs.Running
+		over = over || state.Final()
+	}
+	var parts pages
+	if waiting {
+		parts = append(parts, s.page(live, q).Where("state <> 3 AND ?", indexed(q.Tenant)).OrderExpr("id DESC"))
+	}
+	if running { // few, and not to be looked for in the order of all IDs
+		parts = append(parts, s.page(live, q).Where("state = 3").OrderExpr("+id DESC"))
+	}
+	if over {
+		parts = append(parts, s.page(done, q).OrderExpr("id DESC"))
+	}
 	var found []row
-	err := s.db.NewSelect().
-		ColumnExpr(columns).
-		TableExpr("(SELECT * FROM (?) AS a UNION ALL SELECT * FROM (?) AS b UNION ALL SELECT * FROM (?) AS c) AS j",
-			s.page(live, q).Where("state <> 3 AND ?", indexed(q.Tenant)), s.page(live, q).Where("state = 3"), s.page(done, q)).
-		OrderExpr("id DESC").Limit(int64(q.Limit)).
-		Scan(ctx, &found)
+	err := s.db.NewRaw("SELECT ? FROM (?) AS j ORDER BY id DESC LIMIT ?", bun.Safe(columns), parts, q.Limit).Scan(ctx, &found)
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
 	return infos(found), nil
+}
+
+// pages writes the union of parts of a page, which have an order and a limit each.
+type pages []schema.QueryAppender
+
+// AppendQuery writes the union.
+func (p pages) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
+	for i, part := range p {
+		if i > 0 {
+			b = append(b, " UNION ALL "...)
+		}
+		b = append(b, "SELECT * FROM ("...)
+		var err error
+		if b, err = part.AppendQuery(gen, b); err != nil {
+			return nil, err
+		}
+		b = append(b, ") AS p"...)
+	}
+	return b, nil
 }
 
 // indexed repeats the condition of the index on tenants where it holds.
@@ -51,9 +83,9 @@ func indexed(tenant string) bun.Safe {
 // page selects the part of a page that stands in one table.
 func (s *Store) page(table bun.Ident, q jobs.ListQuery) *bun.SelectQuery {
 	query := s.db.NewSelect().ColumnExpr(columns).TableExpr("?", table).
-		Where("tenant = ?", q.Tenant).OrderExpr("id DESC").Limit(int64(q.Limit))
+		Where("tenant = ?", q.Tenant).Limit(int64(q.Limit))
 	if len(q.States) > 0 {
-		query.Where("state IN (?)", bun.List(states(q.States)))
+		query.Where("?", among(q.States))
 	}
 	if q.Kind != "" {
 		query.Where("kind = ?", q.Kind)
@@ -67,12 +99,17 @@ func (s *Store) page(table bun.Ident, q jobs.ListQuery) *bun.SelectQuery {
 	return query
 }
 
-func states(all []jobs.State) []int {
+// among is the condition that a job is in one of the states. Partial indexes are chosen
+// by the form of it.
+func among(all []jobs.State) schema.QueryAppender {
+	if len(all) == 1 {
+		return bun.SafeQuery("state = ?", int(all[0]))
+	}
 	numbers := make([]int, len(all))
 	for i, st := range all {
 		numbers[i] = int(st)
 	}
-	return numbers
+	return bun.SafeQuery("state IN (?)", bun.List(numbers))
 }
 
 // Cancel implements [jobs.QueueStore].
@@ -99,6 +136,9 @@ func (s *Store) change(ctx context.Context, tenant string, id jobs.ID, now time.
 		}
 		if jobs.State(before.State).Final() {
 			if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id = ? AND finished_at = ?", done, tenant, before.ID, before.FinishedAt).Exec(ctx); err != nil {
+				return err
+			}
+			if err := tallyJobs(ctx, tx, []jobs.Info{before.info()}, -1); err != nil {
 				return err
 			}
 		}
@@ -142,9 +182,10 @@ func lock(ctx context.Context, tx bun.Tx, tenant string, id jobs.ID, now time.Ti
 // table.
 func save(ctx context.Context, tx bun.Tx, changed []jobs.Info) error {
 	var waiting, over []row
+	var ended []jobs.Info
 	for _, j := range changed {
 		if j.State.Final() {
-			over = append(over, rowOf(j))
+			over, ended = append(over, rowOf(j)), append(ended, j)
 		} else {
 			waiting = append(waiting, rowOf(j))
 		}
@@ -152,7 +193,10 @@ func save(ctx context.Context, tx bun.Tx, changed []jobs.Info) error {
 	if err := saveWaiting(ctx, tx, waiting); err != nil {
 		return err
 	}
-	return saveOver(ctx, tx, over)
+	if err := saveOver(ctx, tx, over); err != nil {
+		return err
+	}
+	return tallyJobs(ctx, tx, ended, 1)
 }
 
 func saveWaiting(ctx context.Context, tx bun.Tx, rows []row) error {

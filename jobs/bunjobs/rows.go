@@ -13,7 +13,7 @@ import (
 
 // columns are those of both tables of jobs, in the order of the migrations.
 const columns = "id, tenant, kind, queue, state, priority, args, result, fraction, note, attempt, max_attempts, " +
-	"attempts, timeout, created_at, run_at, started_at, finished_at, limit_key, unique_key, epoch, node"
+	"attempts, timeout, created_at, run_at, started_at, finished_at, limit_key, unique_key, metadata, epoch, node"
 
 // Tables of jobs, with the same columns.
 const (
@@ -45,6 +45,7 @@ type row struct {
 	FinishedAt  bundb.Time `bun:"finished_at"`
 	LimitKey    string     `bun:"limit_key,nullzero"`
 	UniqueKey   string     `bun:"unique_key,nullzero"`
+	Metadata    *string    `bun:"metadata"`
 	Epoch       int64      `bun:"epoch"`
 	Node        int64      `bun:"node,nullzero"`
 }
@@ -71,7 +72,8 @@ func rowOf(j jobs.Info) row {
 		Args: string(j.Args), Result: text(j.Result), Fraction: j.Progress.Fraction, Note: j.Progress.Note,
 		Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: attemptsText(j.Attempts), Timeout: microseconds(j.Timeout),
 		CreatedAt: bundb.Time{Time: j.CreatedAt}, RunAt: bundb.Time{Time: j.RunAt},
-		StartedAt: bundb.Time{Time: j.StartedAt}, FinishedAt: bundb.Time{Time: j.FinishedAt}, LimitKey: j.LimitKey, UniqueKey: j.UniqueKey, Epoch: j.Epoch,
+		StartedAt: bundb.Time{Time: j.StartedAt}, FinishedAt: bundb.Time{Time: j.FinishedAt}, LimitKey: j.LimitKey, UniqueKey: j.UniqueKey,
+		Metadata: metadataText(j.Metadata), Epoch: j.Epoch,
 	}
 }
 
@@ -81,7 +83,8 @@ func (r *row) info() jobs.Info {
 		Args: []byte(r.Args), Result: bytesOf(r.Result), Progress: jobs.Progress{Fraction: r.Fraction, Note: r.Note},
 		Attempt: r.Attempt, MaxAttempts: r.MaxAttempts, Attempts: attemptsOf(r.Attempts), Timeout: duration(r.Timeout),
 		CreatedAt: r.CreatedAt.Time, RunAt: r.RunAt.Time,
-		StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time, LimitKey: r.LimitKey, UniqueKey: r.UniqueKey, Epoch: r.Epoch,
+		StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time, LimitKey: r.LimitKey, UniqueKey: r.UniqueKey,
+		Metadata: metadataOf(r.Metadata), Epoch: r.Epoch,
 	}
 }
 

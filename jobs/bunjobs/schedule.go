@@ -31,6 +31,7 @@ type scheduleRow struct {
 	MaxAttempts int        `bun:"max_attempts"`
 	Timeout     int64      `bun:"timeout"`
 	LimitKey    string     `bun:"limit_key"`
+	Metadata    *string    `bun:"metadata"`
 	Args        string     `bun:"args"`
 	Paused      bool       `bun:"paused"`
 	NextAt      bundb.Time `bun:"next_at"`
@@ -44,7 +45,7 @@ func scheduleRowOf(s jobs.Schedule) scheduleRow {
 		ID: int64(s.ID), Tenant: s.Tenant, Name: s.Name, Spec: s.Spec, TimeZone: s.TimeZone,
 		CatchUp: uint8(s.CatchUp), MaxCatchUp: s.MaxCatchUp,
 		Kind: s.Kind, Queue: s.Queue, Priority: s.Priority, MaxAttempts: s.MaxAttempts, Timeout: microseconds(s.Timeout), LimitKey: s.LimitKey,
-		Args: string(s.Args), Paused: s.Paused, NextAt: bundb.Time{Time: s.NextAt}, LastAt: bundb.Time{Time: s.LastAt},
+		Metadata: metadataText(s.Metadata), Args: string(s.Args), Paused: s.Paused, NextAt: bundb.Time{Time: s.NextAt}, LastAt: bundb.Time{Time: s.LastAt},
 		CreatedAt: bundb.Time{Time: s.CreatedAt}, Version: s.Version,
 	}
 }
@@ -54,7 +55,7 @@ func (r *scheduleRow) schedule() jobs.Schedule {
 		ID: jobs.ScheduleID(r.ID), Tenant: r.Tenant, Name: r.Name, Spec: r.Spec, TimeZone: r.TimeZone,
 		CatchUp: jobs.CatchUp(r.CatchUp), MaxCatchUp: r.MaxCatchUp,
 		Kind: r.Kind, Queue: r.Queue, Priority: r.Priority, MaxAttempts: r.MaxAttempts, Timeout: duration(r.Timeout), LimitKey: r.LimitKey,
-		Args: []byte(r.Args), Paused: r.Paused, NextAt: r.NextAt.Time, LastAt: r.LastAt.Time,
+		Metadata: metadataOf(r.Metadata), Args: []byte(r.Args), Paused: r.Paused, NextAt: r.NextAt.Time, LastAt: r.LastAt.Time,
 		CreatedAt: r.CreatedAt.Time, Version: r.Version,
 	}
 }

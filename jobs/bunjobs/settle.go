@@ -36,7 +36,13 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 	var lost []jobs.Lease
 	err := inTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		lost = lost[:0]
+		if err := nameJobs(ctx, tx, completed); err != nil {
+			return err
+		}
 		if err := complete(ctx, tx, completed, now, &lost); err != nil {
+			return err
+		}
+		if err := tallyCompleted(ctx, tx, completed, lost, now); err != nil {
 			return err
 		}
 		return settle(ctx, tx, other, now, &lost)
@@ -52,8 +58,8 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 
 // Columns that a completed job takes along, and those that completing it sets.
 const (
-	kept    = "id, tenant, kind, queue, priority, args, fraction, note, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, epoch"
-	keptOfJ = "j.id, j.tenant, j.kind, j.queue, j.priority, j.args, j.fraction, j.note, j.attempt, j.max_attempts, j.attempts, j.timeout, j.created_at, j.run_at, j.started_at, j.limit_key, j.unique_key, j.epoch"
+	kept    = "id, tenant, kind, queue, priority, args, fraction, note, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch"
+	keptOfJ = "j.id, j.tenant, j.kind, j.queue, j.priority, j.args, j.fraction, j.note, j.attempt, j.max_attempts, j.attempts, j.timeout, j.created_at, j.run_at, j.started_at, j.limit_key, j.unique_key, j.metadata, j.epoch"
 )
 
 // complete ends attempts as most of them end. It does for many rows in one
@@ -69,7 +75,7 @@ func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.
 			{Name: "epoch", Int: func(i int) (int64, bool) { return outcomes[i].Lease.Epoch, true }},
 			{Name: "result", Text: func(i int) (string, bool) { return readOnly(outcomes[i].Result), outcomes[i].Result != nil }},
 		}},
-		Where:   "j.epoch = v.epoch AND j.state = 3",
+		Where:   "j.state = 3",
 		Columns: kept + ", state, result, finished_at",
 		Select:  bun.SafeQuery(keptOfJ+", ?, v.result, ?", int(jobs.Completed), bundb.Now(tx, now)),
 	}.Run(ctx, tx)
@@ -78,19 +84,15 @@ func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.
 	}
 	// Two outcomes may name one job under two epochs, one of which is current.
 	current := map[jobs.Lease]bool{}
-	if len(settled) > 0 {
-		var found []heldRow
-		err = tx.NewRaw("SELECT id, epoch FROM ? WHERE id IN (?)", done, bun.List(settled)).Scan(ctx, &found)
-		for _, r := range found {
-			current[jobs.Lease{ID: jobs.ID(r.ID), Epoch: r.Epoch}] = true
-		}
+	for _, s := range settled {
+		current[jobs.Lease{ID: jobs.ID(s[0]), Epoch: s[1]}] = true
 	}
 	for _, out := range outcomes {
 		if !current[out.Lease] {
 			*lost = append(*lost, out.Lease)
 		}
 	}
-	return err
+	return nil
 }
 
 // settle ends the attempts of jobs that run on or failed.

@@ -113,8 +113,8 @@ func insertFresh(ctx context.Context, tx bun.Tx, fresh []jobs.Insertion, at time
 	}})
 	var ids []jobs.ID
 	err := tx.NewRaw(`
-		INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, turn, limit_key, unique_key, epoch)
-		SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, ?, ?, ?, limit_key, unique_key, 0
+		INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, created_at, run_at, turn, limit_key, unique_key, metadata, epoch)
+		SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, ?, ?, ?, limit_key, unique_key, metadata, 0
 		FROM (?) AS v
 		WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done AS d WHERE d.tenant = v.tenant AND d.id = v.id AND d.finished_at >= ?)
 		ON CONFLICT (tenant, unique_key) WHERE unique_key IS NOT NULL DO NOTHING

@@ -16,7 +16,7 @@ import (
 func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		db := dbtest.Open(t, fresh(t))
-		if err := (bundb.Migrations{Room: "jobs", Files: versions(t, 1)}).Migrate(t.Context(), db); err != nil {
+		if err := steps(t, 1).Migrate(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
 		for id, state := range []int{0, 2, 2, 1, 4} { // no job 0; two ready, one scheduled, one retryable
@@ -60,7 +60,7 @@ func TestJobsOfTheFirstSchemaGoOn(t *testing.T) {
 // History of the version before retention is read, and goes when its time is over.
 func TestHistoryOfTheVersionBeforeIsForgottenToo(t *testing.T) {
 	db := dbtest.Open(t, dbtest.Postgres(t))
-	if err := (bundb.Migrations{Room: "jobs", Files: versions(t, 6)}).Migrate(t.Context(), db); err != nil {
+	if err := steps(t, 6).Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
 	fillHistory(t, db, 60_000, jobs.Completed, noon) // too much to be read under a lock
@@ -81,8 +81,8 @@ func TestHistoryOfTheVersionBeforeIsForgottenToo(t *testing.T) {
 	}
 }
 
-// versions returns the first n steps of the schema.
-func versions(t *testing.T, n int) fs.FS {
+// steps are the first n steps of the schema.
+func steps(t *testing.T, n int) bundb.Migrations {
 	t.Helper()
 	first := fstest.MapFS{}
 	for _, dir := range []string{"postgres", "sqlite"} {
@@ -98,5 +98,5 @@ func versions(t *testing.T, n int) fs.FS {
 			first[name] = &fstest.MapFile{Data: text}
 		}
 	}
-	return first
+	return bundb.Migrations{Room: "jobs", Files: first}
 }

@@ -36,11 +36,19 @@ func (p *pass) begin(now time.Time) bool {
 	return true
 }
 
-// doneRow is what a step of a pass reads of a job.
+// doneRow is what forgetting a job takes to know.
 type doneRow struct {
 	ID         int64      `bun:"id"`
+	Tenant     string     `bun:"tenant"`
+	Queue      string     `bun:"queue"`
 	State      uint8      `bun:"state"`
 	FinishedAt bundb.Time `bun:"finished_at"`
+}
+
+const doneColumns = bun.Safe("id, tenant, queue, state, finished_at")
+
+func (r *doneRow) info() jobs.Info {
+	return jobs.Info{ID: jobs.ID(r.ID), Tenant: r.Tenant, Queue: r.Queue, State: jobs.State(r.State), FinishedAt: r.FinishedAt.Time}
 }
 
 // walk looks at up to limit jobs and deletes those that are over. An ID begins with the
@@ -59,14 +67,14 @@ func (s *Store) walk(ctx context.Context, keep jobs.Retention, limit int, now ti
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		var rows []doneRow
 		last, ended = s.pass.last, false
-		err := tx.NewRaw("SELECT id, state, finished_at FROM ? WHERE id > ? ORDER BY id LIMIT ?", done, int64(last), limit).Scan(ctx, &rows)
+		err := tx.NewRaw("SELECT ? FROM ? WHERE id > ? ORDER BY id LIMIT ?", doneColumns, done, int64(last), limit).Scan(ctx, &rows)
 		if err != nil {
 			return err
 		}
-		var over []int64
-		for _, r := range rows {
-			if keep.Over(jobs.Info{State: jobs.State(r.State), FinishedAt: r.FinishedAt.Time}, now) {
-				over = append(over, r.ID)
+		var over []jobs.Info
+		for i := range rows {
+			if info := rows[i].info(); keep.Over(info, now) {
+				over = append(over, info)
 			}
 		}
 		all, err := deleteDone(ctx, tx, over)
@@ -88,13 +96,19 @@ func (s *Store) walk(ctx context.Context, keep jobs.Retention, limit int, now ti
 
 // deleteDone deletes jobs of the history, or first a part of their logs, and reports
 // whether that was all.
-func deleteDone(ctx context.Context, tx bun.Tx, ids []int64) (all bool, err error) {
-	if len(ids) == 0 {
+func deleteDone(ctx context.Context, tx bun.Tx, over []jobs.Info) (all bool, err error) {
+	if len(over) == 0 {
 		return true, nil
+	}
+	ids := make([]int64, len(over))
+	for i := range over {
+		ids[i] = int64(over[i].ID)
 	}
 	if all, err := deleteLogs(ctx, tx, ids); err != nil || !all {
 		return false, err
 	}
-	_, err = tx.NewRaw("DELETE FROM ? WHERE id IN (?)", done, bun.List(ids)).Exec(ctx)
-	return true, err
+	if _, err := tx.NewRaw("DELETE FROM ? WHERE id IN (?)", done, bun.List(ids)).Exec(ctx); err != nil {
+		return false, err
+	}
+	return true, tallyJobs(ctx, tx, over, -1)
 }

@@ -49,6 +49,7 @@ func TestStore(t *testing.T, open func(*testing.T) jobs.Store) {
 		cases []testCase
 	}{
 		{"Insert", insertCases},
+		{"Metadata", metadataCases},
 		{"Unique", uniqueCases},
 		{"Get", getCases},
 		{"List", listCases},

@@ -27,7 +27,7 @@ func schedule(name string, changes ...func(*jobs.Schedule)) jobs.Schedule {
 	s := jobs.Schedule{
 		ID: jobs.ScheduleID(lastID.Add(1)), Tenant: "a", Name: name, Spec: "every 1m", TimeZone: "Europe/Berlin",
 		CatchUp: jobs.CatchUpAll, MaxCatchUp: 7, Kind: "k", Queue: "q", Priority: 4, MaxAttempts: 3, Timeout: jobs.NoTimeout,
-		Args: []byte(`{"n":1}`), NextAt: t0,
+		Metadata: labels(), Args: []byte(`{"n":1}`), NextAt: t0,
 	}
 	for _, change := range changes {
 		change(&s)
@@ -201,6 +201,7 @@ var scheduleCases = []scheduleCase{
 	{"a firing stores its jobs and moves the schedule on", func(e *scheduleEnv) {
 		s := e.put(schedule("s"))
 		f := firing(s, t0.Add(-time.Minute), t0)
+		f.Jobs[0].Metadata = labels()
 		s = e.fire(s, f)
 		e.wantSchedule(s)
 		for i, in := range f.Jobs {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/internal/bunopen"
+	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
 	"github.com/levqor/sdk/levqor"
 )
@@ -51,7 +52,7 @@ func Migrate(ctx context.Context, db *bun.DB) error {
 
 // Stores returns the stores of all rooms on a database.
 func Stores(db *bun.DB) levqor.Stores {
-	s := bind(db)
+	s := bind(db, nil)
 	s.Check = func(ctx context.Context) error {
 		if err := bunjobs.Check(ctx, db); err != nil {
 			return err
@@ -61,11 +62,16 @@ func Stores(db *bun.DB) levqor.Stores {
 	return s
 }
 
-// bind returns the stores on a database or a transaction.
-func bind(db bun.IDB) levqor.Stores {
+// bind returns the stores on a database, or on a transaction that commits what is
+// within outer.
+func bind(db bun.IDB, outer *commit) levqor.Stores {
 	store := bunjobs.New(db)
+	var queued jobs.Store = store
+	if outer != nil {
+		queued = &committer{store, outer}
+	}
 	return levqor.Stores{
-		Jobs:        store,
+		Jobs:        queued,
 		Schedules:   store,
 		Limits:      store,
 		Health:      store,
@@ -73,10 +79,15 @@ func bind(db bun.IDB) levqor.Stores {
 		Idempotency: &idempotencyStore{db},
 		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {
 			var own error // what fn returned: the caller's, whatever it is
+			var done *commit
 			err := bundb.InTx(ctx, db, func(ctx context.Context, tx bun.Tx) error {
-				own = fn(ctx, bind(tx))
+				done = &commit{}
+				own = fn(ctx, bind(tx, done))
 				return own
 			})
+			if err == nil {
+				done.pass(outer)
+			}
 			if own != nil {
 				return own
 			}

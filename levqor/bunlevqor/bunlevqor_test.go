@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/levqor/sdk/internal/dbtest"
+	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/levqortest"
@@ -118,4 +119,73 @@ func TestInTxWaitsForItsTurnOnSQLite(t *testing.T) {
 	if err := errors.Join(err, <-done); err != nil {
 		t.Errorf("InTx = %v, want the second process to wait", err)
 	}
+}
+
+// Workers are told of a job when it can be seen, also if it was stored in a transaction
+// within another.
+func TestWorkersAreWokenAfterTheCommit(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		db := dbtest.Open(t, fresh(t))
+		if err := bunlevqor.Migrate(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+		told := &teller{told: make(chan []string, 10)}
+		registry := jobs.NewRegistry(&jobs.RegistryOptions{Signals: told})
+		stores := bunlevqor.Stores(db)
+		queue := jobs.New(stores.Jobs, registry, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- registry.SendSignals(ctx) }()
+		boom := errors.New("boom")
+		for _, want := range []error{boom, nil} {
+			err := stores.InTx(t.Context(), func(ctx context.Context, tx levqor.Stores) error {
+				enqueue := func(ctx context.Context, tx levqor.Stores, name string) error {
+					_, err := queue.With(tx.Jobs).Enqueue(ctx, note{}, &jobs.EnqueueOptions{Queue: name})
+					return err
+				}
+				err := tx.InTx(ctx, func(ctx context.Context, inner levqor.Stores) error { return enqueue(ctx, inner, "inner") })
+				if err := errors.Join(err, enqueue(ctx, tx, "outer")); err != nil {
+					return err
+				}
+				if _, ok := tx.Jobs.(jobs.Committer); !ok {
+					t.Error("the store does not know of its transaction")
+				}
+				return want
+			})
+			if !errors.Is(err, want) {
+				t.Fatalf("InTx = %v, want %v", err, want)
+			}
+			if _, err := queue.Enqueue(t.Context(), note{}, &jobs.EnqueueOptions{Queue: "mark"}); err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for !strings.Contains(strings.Join(all, ","), "mark") {
+				all = append(all, <-told.told...)
+			}
+			if has := len(all) == 3; has != (want == nil) {
+				t.Errorf("%q was told after a transaction that ended with %v", all, want)
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("SendSignals = %v", err)
+		}
+	})
+}
+
+type note struct{}
+
+func (note) Kind() string { return "note" }
+
+// teller keeps what is sent.
+type teller struct{ told chan []string }
+
+func (t *teller) Send(_ context.Context, texts []string) error {
+	t.told <- texts
+	return nil
+}
+
+func (*teller) Listen(ctx context.Context, _ func(), _ func(string)) error {
+	<-ctx.Done()
+	return ctx.Err()
 }

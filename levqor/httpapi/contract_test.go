@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,18 +44,20 @@ func loadContract(tb testing.TB) *contract {
 			raw, err := io.ReadAll(body)
 			return string(raw), err
 		})
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.RegisteredBodyDecoder("application/openapi+yaml"))
 	return &contract{doc: doc, driven: map[string]bool{}}
 }
 
-// find returns the operation of a request.
-func (c *contract) find(r *http.Request) *routers.Route {
+// find returns the operation of a request. A path with a parameter gives way to one
+// without.
+func (c *contract) find(r *http.Request) (found *routers.Route) {
 	for path, item := range c.doc.Paths.Map() {
 		op := item.GetOperation(r.Method)
-		if op != nil && matches(path, r.URL.Path) {
-			return &routers.Route{Spec: c.doc, Path: path, PathItem: item, Method: r.Method, Operation: op}
+		if op != nil && matches(path, r.URL.Path) && (found == nil || path == r.URL.Path) {
+			found = &routers.Route{Spec: c.doc, Path: path, PathItem: item, Method: r.Method, Operation: op}
 		}
 	}
-	return nil
+	return found
 }
 
 func matches(template, path string) bool {
@@ -133,7 +136,8 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	ctx := t.Context()
 	c, stranger := newClient(s.key("acme", "*")), newClient("")
 
-	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`)}, "")
+	labels := map[string]string{"request": "r-1"}
+	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`), Metadata: labels}, "")
 	if err != nil {
 		t.Fatalf("CreateJob = %v", err)
 	}
@@ -146,8 +150,9 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 			t.Errorf("the job is %+v, %v; want %s", job, err, want)
 		}
 	}
+	streamed(t, s, c, spec)
 	work(t, s, job.ID)
-	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` {
+	if job, err = c.WaitJob(ctx, job.ID); err != nil || string(job.Result) != `"hi"` || !maps.Equal(job.Metadata, labels) {
 		t.Errorf("WaitJob = %+v, %v", job, err)
 	}
 	if lines, err := c.JobLog(ctx, job.ID, &client.GetJobLogParams{Limit: new(5)}); err != nil || len(lines) != 1 || lines[0].Text != "hi" {
@@ -187,6 +192,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
 		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
 	}
+	counts(t, s, c)
 	queues(t, c)
 	schedules(t, c)
 	system(t, stranger.API())
@@ -197,6 +203,35 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 				t.Errorf("%s %s was not called", method, path)
 			}
 		}
+	}
+}
+
+// streamed calls the operations that answer with streams.
+func streamed(t *testing.T, s *service, c *client.Service, spec *contract) {
+	t.Helper()
+	over, err := c.CreateJob(t.Context(), client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}]}`)}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CancelJob(t.Context(), over.ID); err != nil {
+		t.Fatal(err)
+	}
+	for job, err := range c.WatchJob(t.Context(), over.ID) {
+		if err != nil || job.State != client.JobStateCancelled {
+			t.Errorf("WatchJob gave %+v, %v", job, err)
+		}
+	}
+	for _, err := range c.WatchJob(t.Context(), "job_nope") {
+		if !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("WatchJob = %v, want ErrNotFound", err)
+		}
+	}
+	list := s.stream("/api/v1/jobs/events?limit=5&state=cancelled&kind=mail", s.key("acme", "jobs:read"))
+	list.wait(t, over.ID)
+	resp := list.end()
+	raw, _ := io.ReadAll(resp.Body)
+	if err := spec.check(list.request, resp, raw); err != nil {
+		t.Errorf("the stream is %d %s: %v", resp.StatusCode, raw, err)
 	}
 }
 
@@ -236,10 +271,10 @@ func queues(t *testing.T, c *client.Service) {
 func schedules(t *testing.T, c *client.Service) {
 	t.Helper()
 	ctx := t.Context()
-	args := []byte(`{"to":[{"email":"ada@example.com"}]}`)
+	args, labels := []byte(`{"to":[{"email":"ada@example.com"}]}`), map[string]string{"source": "test"}
 	for _, name := range []string{"weekly", "daily", "hourly"} {
-		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args})
-		if err != nil || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
+		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args, Metadata: labels})
+		if err != nil || !maps.Equal(put.Metadata, labels) || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
 			t.Errorf("PutSchedule = %+v, %v", put, err)
 		}
 	}
@@ -273,7 +308,7 @@ func schedules(t *testing.T, c *client.Service) {
 	if err != nil || len(fires) != 1 || fires[0].JobID != first.JobID {
 		t.Errorf("Fires = %+v, %v", fires, err)
 	}
-	if job, err := c.GetJob(ctx, first.JobID); err != nil || job.Kind != "mail" {
+	if job, err := c.GetJob(ctx, first.JobID); err != nil || job.Kind != "mail" || !maps.Equal(job.Metadata, labels) {
 		t.Errorf("GetJob = %+v, %v", job, err)
 	}
 	if err := c.DeleteSchedule(ctx, "daily"); err != nil {
@@ -336,12 +371,19 @@ func FuzzHTTP(f *testing.F) {
 		{"POST", "/api/v1/jobs/bulk", "", `{"operation":"move","queue":"q","filter":{},"cursor":"AAAA"}`},
 		{"PUT", "/api/v1/queues/q", "", `{"max_running":1,"rate":{"count":1,"per_seconds":1e-3},"weights":{"a b":1,"":2}}`},
 		{"POST", "/api/v1/queues/%2F/pause", "", ""},
+		{"GET", "/api/v1/job-counts", "", ""},
+		{"GET", "/api/v1/job-counts/all?x=1", "", ""},
+		{"GET", "/api/v1/dead-letters", "", "x"},
 		{"GET", "/api/v1//jobs/x", "", ""},
 		{"POST", "/api/v1/jobs/x/./cancel", "", ""},
 		{"POST", "/api/v1/jobs", "Content-Type: text/xml", "<x/>"},
 		{"POST", "/api/v1/jobs/job_00000000001/cancel", "", ""},
 		{"POST", "/api/v1/jobs/%00/retry", "", "x"},
 		{"GET", "/api/v1/jobs/job_zzzzzzzzzzz", "", ""},
+		{"GET", "/api/v1/jobs/events?limit=2&state=ready&kind=mail", "", ""},
+		{"GET", "/api/v1/jobs/job_zzzzzzzzzzz/events", "Last-Event-ID: 7", ""},
+		{"GET", "/api/v1/jobs/events/events", "Last-Event-ID: -1", ""},
+		{"HEAD", "/api/v1/jobs/events", "", ""},
 		{"PATCH", "/api/v1/jobs", "", ""},
 		{"OPTIONS", "*", "", ""},
 		{"HEAD", "/healthz", "", ""},
@@ -352,8 +394,10 @@ func FuzzHTTP(f *testing.F) {
 		f.Add(seed.method, seed.target, seed.header, seed.body)
 	}
 	f.Fuzz(func(t *testing.T, method, target, header, body string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // for streams
+		defer cancel()
 		raw := method + " " + target + " HTTP/1.1\r\nHost: levqor.test\r\n"
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://levqor.test", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, method, "http://levqor.test", strings.NewReader(body))
 		if err != nil || strings.ContainsAny(raw[:len(method)+1+len(target)], "\r\n") {
 			return // net/http refuses the request line
 		}
@@ -369,7 +413,7 @@ func FuzzHTTP(f *testing.F) {
 		rec := httptest.NewRecorder()
 		s.handler.ServeHTTP(rec, r)
 		resp := rec.Result()
-		if resp.StatusCode >= 500 {
+		if resp.StatusCode >= 500 && ctx.Err() == nil {
 			t.Fatalf("%s %q %q %q gave %d %s\n%s", method, target, header, body, resp.StatusCode, rec.Body, s.log)
 		}
 		if r.Method == http.MethodHead {

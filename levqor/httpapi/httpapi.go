@@ -39,9 +39,12 @@ type Options struct {
 	Version string
 	// Logger gets errors that no caller is told about. Default: discard.
 	Logger *slog.Logger
+	// MaxStreams is how many streams of events an API key may have open on this
+	// handler. Default: 20.
+	MaxStreams int
 }
 
-// requestTimeout bounds the work on one request.
+// requestTimeout bounds the work on one request, and of a stream what comes before it.
 const requestTimeout = 30 * time.Second
 
 // New returns the API of an app. Options may be nil. It returns an error if the
@@ -53,6 +56,9 @@ func New(app *levqor.App, opts *Options) (http.Handler, error) {
 	}
 	if s.opts.Logger == nil {
 		s.opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.opts.MaxStreams <= 0 {
+		s.opts.MaxStreams = 20
 	}
 	if s.opts.Version == "" {
 		s.opts.Version = buildVersion()
@@ -71,24 +77,23 @@ func New(app *levqor.App, opts *Options) (http.Handler, error) {
 	return s, nil
 }
 
-// server implements the operations; see jobs.go and system.go.
+// server implements the operations; see jobs.go, system.go and their neighbours.
 type server struct {
 	app     *levqor.App
 	opts    Options
 	doc     *openapi3.T
 	router  *router
 	schemas kindSchemas
+	streams streams
 }
 
 var _ oas.StrictServerInterface = (*server)(nil)
 
-// ServeHTTP gives a request its ID and its time limit, and what holds for every
-// answer; the router does the rest.
+// ServeHTTP gives a request its ID, and what holds for every answer; the router does
+// the rest.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := "req_" + rand.Text()
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey{}, id), requestTimeout)
-	defer cancel()
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 	h := w.Header()
 	h.Set("Request-Id", id)
 	h.Set("Cache-Control", "no-store")
@@ -107,12 +112,16 @@ func (s *server) recover(w *trackedWriter, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // a panic value that net/http compares as well
 		panic(p)
 	}
-	s.opts.Logger.ErrorContext(r.Context(), "httpapi: panic", slog.String("request_id", requestID(r.Context())),
-		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	s.logPanic(r.Context(), p)
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, errPanic)
+}
+
+func (s *server) logPanic(ctx context.Context, p any) {
+	s.opts.Logger.ErrorContext(ctx, "httpapi: panic", slog.String("request_id", requestID(ctx)),
+		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
 // trackedWriter knows whether an answer has begun.

@@ -147,6 +147,9 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a field of the wrong type", post(body(`,"priority":"x"`)), 400, "validation_failed", "#/priority wrong_type"},
 		{"a field out of range", post(body(`,"priority":10,"max_attempts":0`)), 400, "validation_failed", "#/max_attempts too_small, #/priority too_large"},
 		{"an unknown field", post(body(`,"zzz":1`)), 400, "validation_failed", "#/zzz unknown_field"},
+		{"metadata with a wrong name and a long value", post(body(`,"metadata":{"a b":"x","n":"` + strings.Repeat("é", 257) + `"}`)), 400, "validation_failed", "#/metadata/a%20b invalid_character, #/metadata/n invalid"},
+		{"metadata that are no text", post(body(`,"metadata":{"n":7}`)), 400, "validation_failed", "#/metadata/n wrong_type"},
+		{"too many metadata", post(body(`,"metadata":{` + strings.Join(manyNames(33), ",") + `}`)), 400, "validation_failed", "#/metadata too_long"},
 		{"an unknown field with a strange name", post(body(`,"a/b~\"c":1`)), 400, "validation_failed", "#/a~1b~0%22c unknown_field"},
 		{"a missing field", post(`{"args":{}}`), 400, "validation_failed", "#/kind required"},
 		{"null for an object", post(`{"kind":"mail","args":null}`), 400, "validation_failed", "#/args wrong_type"},
@@ -214,6 +217,10 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"an encoded key in the query", request{method: "GET", path: "/api/v1/jobs?kind=%6Cvq_live_x", token: token}, 400, "api_key_in_query", ""},
 		{"no key", request{method: "GET", path: "/api/v1/jobs"}, 401, "invalid_api_key", ""},
 		{"a key of nobody", request{method: "GET", path: "/api/v1/jobs", token: "lvq_live_x"}, 401, "invalid_api_key", ""},
+		{"a stream of an unknown job", request{method: "GET", path: "/api/v1/jobs/job_nope/events", token: token}, 404, "not_found", ""},
+		{"a stream that goes on nowhere", request{method: "GET", path: "/api/v1/jobs/events?cursor=a", token: token}, 400, "validation_failed", "cursor unknown_parameter"},
+		{"a stream of too many jobs", request{method: "GET", path: "/api/v1/jobs/events?limit=101", token: token}, 400, "validation_failed", "limit too_large"},
+		{"a stream without a key", request{method: "GET", path: "/api/v1/jobs/events"}, 401, "invalid_api_key", ""},
 		{"an unknown job", request{method: "GET", path: "/api/v1/jobs/job_nope", token: token}, 404, "not_found", ""},
 		{"an unknown route", request{method: "GET", path: "/api/v1/nothing", token: token}, 404, "not_found", ""},
 		{"a path that is not clean", request{method: "GET", path: "/api/v1//jobs", token: token}, 404, "not_found", ""},
@@ -329,6 +336,7 @@ func TestTenantsAreApart(t *testing.T) {
 		{method: "GET", path: "/api/v1/schedules/s/fires"},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID},
 		{method: "GET", path: "/api/v1/jobs/" + job.ID + "/log"},
+		{method: "GET", path: "/api/v1/jobs/" + job.ID + "/events"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel"},
 		{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry"},
 	} {
@@ -358,6 +366,8 @@ func TestScopesHold(t *testing.T) {
 	}{
 		{request{method: "GET", path: "/api/v1/jobs", token: writer}, "jobs:read"},
 		{request{method: "GET", path: "/api/v1/jobs/" + job.ID, token: writer}, "jobs:read"},
+		{request{method: "GET", path: "/api/v1/jobs/events", token: writer}, "jobs:read"},
+		{request{method: "GET", path: "/api/v1/jobs/" + job.ID + "/events", token: writer}, "jobs:read"},
 		{request{"POST", "/api/v1/jobs", reader, "k", "application/json", mail}, "jobs:write"},
 		{request{method: "POST", path: "/api/v1/jobs/" + job.ID + "/cancel", token: reader}, "jobs:write"},
 		{request{method: "POST", path: "/api/v1/jobs/" + job.ID + "/retry", token: reader}, "jobs:write"},
@@ -535,4 +545,13 @@ func ExampleNewValidator() {
 	err := httpapi.NewValidator().Struct(Mail{To: []Address{{Email: "nobody"}}})
 	fmt.Println(err)
 	// Output: /to/0/email: must be written as email: invalid
+}
+
+// manyNames returns entries of a JSON object.
+func manyNames(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"n%d":""`, i)
+	}
+	return all
 }

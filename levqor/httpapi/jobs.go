@@ -84,7 +84,7 @@ func (s *server) GetJobLog(ctx context.Context, req oas.GetJobLogRequestObject) 
 	lines, err := s.app.Jobs.ForTenant(caller(ctx).Tenant).Log(ctx, id, value(req.Params.After), limitOf(req.Params.Limit))
 	log := oas.GetJobLog200JSONResponse{Data: []client.LogLine{}}
 	for _, l := range lines {
-		log.Data = append(log.Data, client.LogLine{Line: l.Line, Attempt: l.Attempt, At: l.At, Text: l.Text})
+		log.Data = append(log.Data, wireLine(l))
 	}
 	return log, err
 }
@@ -124,7 +124,7 @@ func limitOf(limit *int) int {
 }
 
 func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
-	opts := &jobs.EnqueueOptions{Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), RunAt: value(b.RunAt), LimitKey: value(b.LimitKey)}
+	opts := &jobs.EnqueueOptions{Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), RunAt: value(b.RunAt), LimitKey: value(b.LimitKey), Metadata: b.Metadata}
 	if u := b.Unique; u != nil {
 		opts.Unique = &jobs.Unique{Key: value(u.Key), Period: seconds(value(u.PeriodSeconds))}
 		for _, name := range u.Over {
@@ -213,6 +213,7 @@ func wireJob(j jobs.Info) client.Job {
 		ID: j.ID.String(), Kind: j.Kind, Queue: j.Queue, State: client.JobState(j.State.String()), Priority: j.Priority,
 		Args: j.Args, Result: j.Result, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Attempts: wireAttempts(j.Attempts),
 		CreatedAt: j.CreatedAt, RunAt: j.RunAt, StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt), LimitKey: optional(j.LimitKey),
+		Metadata: j.Metadata,
 	}
 	if j.Duplicate {
 		wire.Duplicate = &j.Duplicate

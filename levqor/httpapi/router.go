@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -22,6 +23,7 @@ type operation struct {
 	name   string // the pattern, such as "POST /api/v1/jobs"
 	public bool
 	scope  string
+	stream bool             // goes on for as long as the caller stays
 	body   *openapi3.Schema // nil if there is none
 }
 
@@ -36,13 +38,25 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) { e(w, r) }
 func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	op := rt.operation(pattern)
 	rt.mux.Handle(pattern, endpoint(func(w http.ResponseWriter, r *http.Request) {
-		r, err := rt.server.admit(w, r, op)
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		admitted, err := rt.server.admit(w, r.WithContext(ctx), op)
 		if err != nil {
-			rt.server.fail(w, r, err)
+			rt.server.fail(w, admitted, err)
 			return
 		}
-		handler(w, r)
+		if op.stream {
+			admitted = streaming(r, admitted, op)
+		}
+		handler(w, admitted)
 	}))
+}
+
+// streaming returns a request that was admitted without its time limit, and with what
+// a stream needs to know of it.
+func streaming(r, admitted *http.Request, op *operation) *http.Request {
+	ctx := context.WithValue(r.Context(), callerKey{}, caller(admitted.Context()))
+	return r.WithContext(context.WithValue(ctx, streamedKey{}, streamed{r, op.scope}))
 }
 
 // operation finds the operation of a pattern. The patterns come from the same
@@ -57,6 +71,7 @@ func (rt *router) operation(pattern string) *operation {
 	}
 	op.public = spec.Security != nil && len(*spec.Security) == 0
 	op.scope, _ = spec.Extensions["x-scope"].(string)
+	op.stream, _ = spec.Extensions["x-stream"].(bool)
 	if spec.RequestBody != nil {
 		op.body = spec.RequestBody.Value.Content["application/json"].Schema.Value
 	}

@@ -105,7 +105,7 @@ func (s *server) schedules(ctx context.Context) *jobs.Schedules {
 func planOf(b *client.NewSchedule) (jobs.Plan, error) {
 	plan := jobs.Plan{Spec: b.Spec, TimeZone: value(b.TimeZone), MaxCatchUp: value(b.MaxCatchUp), Options: &jobs.EnqueueOptions{
 		Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), Timeout: seconds(value(b.TimeoutSeconds)),
-		LimitKey: value(b.LimitKey),
+		LimitKey: value(b.LimitKey), Metadata: b.Metadata,
 	}}
 	if b.CatchUp == nil {
 		return plan, nil
@@ -123,7 +123,7 @@ func (s *server) wireSchedule(schedule jobs.Schedule) client.Schedule {
 		Name: schedule.Name, Spec: schedule.Spec, TimeZone: schedule.TimeZone,
 		CatchUp: client.CatchUp(schedule.CatchUp.String()), MaxCatchUp: schedule.MaxCatchUp,
 		Kind: schedule.Kind, Args: json.RawMessage(schedule.Args), Queue: schedule.Queue, Priority: schedule.Priority,
-		MaxAttempts: schedule.MaxAttempts, Paused: schedule.Paused, LimitKey: optional(schedule.LimitKey),
+		MaxAttempts: schedule.MaxAttempts, Paused: schedule.Paused, LimitKey: optional(schedule.LimitKey), Metadata: schedule.Metadata,
 		NextAt: optional(schedule.NextAt), LastAt: optional(schedule.LastAt), CreatedAt: schedule.CreatedAt,
 	}
 	if wire.TimeZone == "" {

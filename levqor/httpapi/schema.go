@@ -81,6 +81,8 @@ func describe(e *openapi3.SchemaError) (code, detail string) {
 		return "too_short", "must have at least " + count(s.MinItems, "element")
 	case "maxItems":
 		return "too_long", "must have at most " + count(*s.MaxItems, "element")
+	case "maxProperties":
+		return "too_long", fmt.Sprintf("must have at most %d entries", *s.MaxProps)
 	case "minimum":
 		return "too_small", "must be at least " + number(s.Min)
 	case "maximum":

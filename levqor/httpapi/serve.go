@@ -23,9 +23,9 @@ type ServeOptions struct {
 }
 
 // Serve answers requests on a listener until ctx ends, then lets open requests
-// finish. Slow and oversized requests are cut off: 5 s and 64 KiB for the
-// headers, 30 s for all of a request, 60 s for its answer. It returns nil after
-// an orderly end.
+// finish; streams of events end then. Slow and oversized requests are cut off: 5 s and
+// 64 KiB for the headers, 30 s for all of a request, 60 s for its answer, 10 s for an
+// event of a stream. It returns nil after an orderly end.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opts *ServeOptions) error {
 	var o ServeOptions
 	if opts != nil {
@@ -38,7 +38,10 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opt
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	srv := &http.Server{
-		Handler:           handler,
+		Handler: handler,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), drainKey{}, ctx.Done())
+		},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -70,4 +73,13 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opt
 		return fmt.Errorf("httpapi: requests were cut off: %w", err)
 	}
 	return nil
+}
+
+type drainKey struct{}
+
+// serverDraining returns a channel that is closed when the [Serve] that a request came
+// through drains; nil without one.
+func serverDraining(ctx context.Context) <-chan struct{} {
+	draining, _ := ctx.Value(drainKey{}).(<-chan struct{})
+	return draining
 }
