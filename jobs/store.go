@@ -125,7 +125,9 @@ type WorkerStore interface {
 
 	// Rescue removes the nodes whose lease has run out and takes back their
 	// jobs: each becomes Ready, or Discarded if it was the last attempt, with the
-	// lost attempt in Attempts. It returns how many jobs it took back.
+	// lost attempt in Attempts. It returns how many jobs it took back. It waits for
+	// nobody: a job that another transaction is about to change stays with its node,
+	// and the node there, until a later call.
 	Rescue(ctx context.Context, now time.Time) (int, error)
 }
 

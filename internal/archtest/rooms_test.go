@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"internal/dbtest":             {"internal/bunopen internal/fault", []technology{bun, pgx, sqlite}},
 	"internal/egress":             {"", []technology{http}},
 	"internal/fault":              {"", nil},
+	"internal/faults":             {"", nil},
 	"examples/customstore":        {"internal/fault jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},

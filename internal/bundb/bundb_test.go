@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,11 @@ type pgError string
 func (e pgError) Error() string    { return "secret detail" }
 func (e pgError) SQLState() string { return string(e) }
 
+type unsentError struct{}
+
+func (unsentError) Error() string     { return "secret detail" }
+func (unsentError) SafeToRetry() bool { return true }
+
 type liteError int
 
 func (e liteError) Error() string { return "secret detail" }
@@ -96,20 +102,22 @@ func (e liteError) Code() int     { return int(e) }
 
 func TestErrShowsTheKindAlone(t *testing.T) {
 	tests := map[string]struct{ err, want error }{
-		"no row":                      {sql.ErrNoRows, fault.ErrNotFound},
-		"a unique key, PostgreSQL":    {pgError("23505"), fault.ErrConflict},
-		"a check, PostgreSQL":         {pgError("23514"), fault.ErrInvalid},
-		"bad text, PostgreSQL":        {pgError("22021"), fault.ErrInvalid},
-		"a shutdown, PostgreSQL":      {pgError("57P01"), fault.ErrUnavailable},
-		"no connection, PostgreSQL":   {pgError("08006"), fault.ErrUnavailable},
-		"a deadlock, PostgreSQL":      {pgError("40P01"), fault.ErrUnavailable},
-		"a unique key, SQLite":        {liteError(2067), fault.ErrConflict},
-		"a primary key, SQLite":       {liteError(1555), fault.ErrConflict},
-		"a check, SQLite":             {liteError(275), fault.ErrInvalid},
-		"busy, SQLite":                {liteError(5), fault.ErrUnavailable},
-		"a full disk, SQLite":         {liteError(13), fault.ErrUnavailable},
-		"a broken connection":         {driver.ErrBadConn, fault.ErrUnavailable},
-		"a context that was canceled": {fmt.Errorf("driver: %w", context.Canceled), context.Canceled},
+		"no row":                       {sql.ErrNoRows, fault.ErrNotFound},
+		"a unique key, PostgreSQL":     {pgError("23505"), fault.ErrConflict},
+		"a new partition, PostgreSQL":  {pgError("23514"), fault.ErrUnavailable},
+		"bad text, PostgreSQL":         {pgError("22021"), fault.ErrInvalid},
+		"a shutdown, PostgreSQL":       {pgError("57P01"), fault.ErrUnavailable},
+		"no connection, PostgreSQL":    {pgError("08006"), fault.ErrUnavailable},
+		"a deadlock, PostgreSQL":       {pgError("40P01"), fault.ErrUnavailable},
+		"a unique key, SQLite":         {liteError(2067), fault.ErrConflict},
+		"a primary key, SQLite":        {liteError(1555), fault.ErrConflict},
+		"a check, SQLite":              {liteError(275), fault.ErrInvalid},
+		"busy, SQLite":                 {liteError(5), fault.ErrUnavailable},
+		"a full disk, SQLite":          {liteError(13), fault.ErrUnavailable},
+		"a broken connection":          {driver.ErrBadConn, fault.ErrUnavailable},
+		"a connection that just ends":  {fmt.Errorf("driver: %w", io.ErrUnexpectedEOF), fault.ErrUnavailable},
+		"a statement that is not sent": {unsentError{}, fault.ErrUnavailable},
+		"a context that was canceled":  {fmt.Errorf("driver: %w", context.Canceled), context.Canceled},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/levqor/sdk/internal/fault"
@@ -53,11 +55,15 @@ func kind(err error) error {
 		return k
 	}
 	var netErr net.Error
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.As(err, &netErr) {
+	var unsent interface{ SafeToRetry() bool } // pgx's, also where the connection has been closed meanwhile
+	if errors.As(err, &netErr) || errors.As(err, &unsent) && unsent.SafeToRetry() || slices.ContainsFunc(connectionLost, func(lost error) bool { return errors.Is(err, lost) }) {
 		return fault.ErrUnavailable
 	}
 	return errInternal
 }
+
+// connectionLost are the errors of a connection that has ended without a word.
+var connectionLost = []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF}
 
 // sqlState returns the five characters of a PostgreSQL error, however the driver
 // offers them: pgx as a method, pgdriver as a field of the wire protocol.
@@ -73,6 +79,10 @@ func sqlState(err error) string {
 	return ""
 }
 
+// misrouted is the state of a row that waited for the default partition of its table while
+// the partition that it belongs in was made. Tables have no other checks to violate.
+const misrouted = "23514"
+
 // stateKind maps a SQLSTATE by its class; see PostgreSQL's manual, appendix A.
 func stateKind(state string) error {
 	switch {
@@ -80,6 +90,8 @@ func stateKind(state string) error {
 		return nil
 	case state == "23505":
 		return fault.ErrConflict
+	case state == misrouted:
+		return fault.ErrUnavailable
 	case strings.HasPrefix(state, "22"), strings.HasPrefix(state, "23"):
 		return fault.ErrInvalid
 	case strings.HasPrefix(state, "08"), strings.HasPrefix(state, "40"), strings.HasPrefix(state, "53"),
@@ -128,12 +140,12 @@ func sqliteKind(code int) error {
 }
 
 // mayRepeat reports whether a transaction failed only because of another one:
-// a deadlock, a serialization failure, a partition that was attached while a row was on
-// its way to the default one, or a writer that did not get its turn.
+// a deadlock, a serialization failure, a new partition or a writer that did not get its
+// turn.
 func mayRepeat(err error) bool {
 	if err == nil {
 		return false
 	}
 	state := sqlState(err)
-	return state == "40001" || state == "40P01" || state == "23514" || sqliteCode(err)&0xff == sqliteBusy
+	return state == "40001" || state == "40P01" || state == misrouted || sqliteCode(err)&0xff == sqliteBusy
 }

@@ -99,14 +99,13 @@ func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
 	rescued := 0
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		rescued = 0
-		open, end := bundb.InArray(tx)
 		var dead []int64
-		err := tx.NewRaw("DELETE FROM levqor_jobs_node WHERE id ? SELECT id FROM levqor_jobs_node WHERE lease_until <= ? ? ? RETURNING id",
-			open, bundb.Now(tx, now), bundb.SkipLocked(tx), end).Scan(ctx, &dead)
+		err := tx.NewRaw("SELECT id FROM levqor_jobs_node WHERE lease_until <= ? ?",
+			bundb.Now(tx, now), bundb.SkipLocked(tx)).Scan(ctx, &dead)
 		if err != nil || len(dead) == 0 {
 			return err
 		}
-		running, err := lockRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.List(dead)), now)
+		running, err := readRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.List(dead)), now, bundb.SkipLocked(tx))
 		if err != nil {
 			return err
 		}
@@ -115,16 +114,34 @@ func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
 			changed[i] = r.info().AfterRescue(r.Now.Time)
 		}
 		rescued = len(changed)
-		return save(ctx, tx, changed)
+		if err := save(ctx, tx, changed); err != nil {
+			return err
+		}
+		return bury(ctx, tx, dead)
 	})
 	return rescued, bundb.Err(err)
 }
 
-// lockRunning reads and locks the running jobs that match, always in the same
-// order, so two callers do not wait for each other.
+// bury removes those of dead nodes that hold no job any more. The others have jobs that
+// a transaction is about to end; who waited for it would not renew its own lease
+// meanwhile.
+func bury(ctx context.Context, tx bun.Tx, dead []int64) error {
+	_, err := tx.NewRaw(`
+		DELETE FROM levqor_jobs_node WHERE id IN (?)
+		AND NOT EXISTS (SELECT 1 FROM levqor_jobs_live WHERE state = 3 AND node = levqor_jobs_node.id)`, bun.List(dead)).Exec(ctx)
+	return err
+}
+
+// lockRunning reads and locks the running jobs that match.
 func lockRunning(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time) ([]timedRow, error) {
+	return readRunning(ctx, tx, match, now, bundb.ForUpdate(tx))
+}
+
+// readRunning reads the running jobs that match and locks them as a clause says, always
+// in the same order, so two callers do not wait for each other.
+func readRunning(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time, lock bun.Safe) ([]timedRow, error) {
 	var rows []timedRow
 	err := tx.NewRaw("SELECT ?, ? AS now FROM levqor_jobs_live WHERE state = 3 AND ? ORDER BY id ?",
-		bun.Safe(columns), bundb.Now(tx, now), match, bundb.ForUpdate(tx)).Scan(ctx, &rows)
+		bun.Safe(columns), bundb.Now(tx, now), match, lock).Scan(ctx, &rows)
 	return rows, err
 }

@@ -49,6 +49,27 @@ var transactorCases = []testCase{
 			}
 		})
 	}},
+	{"a rescue passes over jobs that another transaction holds", func(e *env) {
+		e.join(1, t0)
+		e.insert(t0, job(), job())
+		held := e.claim(1, 2, t0)
+		e.inTx(nil, func(tx *env) {
+			if err := tx.settle(jobs.Outcome{Lease: leaseOf(held[0]), State: jobs.Completed}, t0); err != nil {
+				e.Errorf("Settle = %v", err)
+			}
+			ctx, cancel := context.WithTimeout(e.ctx, heldTimeout)
+			defer cancel()
+			if n, err := e.Rescue(ctx, t0.Add(lease)); err != nil || n != 1 {
+				e.Errorf("Rescue = %d, %v while another transaction completes one of two jobs; want the other at once", n, err)
+			}
+		})
+		e.wantState(held[0].ID, jobs.Completed, "its transaction was committed")
+		e.wantState(held[1].ID, jobs.Ready, "it was rescued")
+		e.wantRescued(t0.Add(lease), 0)
+		if _, err := e.Beat(e.ctx, 1, lease, nil, t0.Add(lease)); !errors.Is(err, jobs.ErrLeaseLost) {
+			e.Errorf("Beat = %v, want ErrLeaseLost: the node was rescued when its last job was over", err)
+		}
+	}},
 	{"a node that is about to claim is not rescued under its feet", func(e *env) {
 		e.join(1, t0)
 		e.insert(t0, job())
