@@ -106,7 +106,7 @@ type SerialStore interface {
 const (
 	maxBulk, minBulk = 250, 50
 	bulkTime         = time.Millisecond
-	bulkPause        = 2 * time.Millisecond
+	bulkPause        = 10 * time.Millisecond
 )
 
 // bulkSize returns how many jobs the next call looks at, after one took so long.
