@@ -62,8 +62,8 @@ var linesSQL = bundb.Fixed{SQL: `
 	SELECT tenant, limit_key, 4 FROM d`}
 
 // lineAfter returns the SQL for a job of the line behind one: another of the tenant, or
-// else the first of the tenants that follow. SQLite walks through the index from the
-// first column of (tenant, limit_key) > (?, ?) on, along all jobs of the line.
+// else the first of the tenants that follow. Of (tenant, limit_key) > (?, ?) SQLite uses
+// the first column alone, and would walk along all jobs of the line.
 func lineAfter(tenant, key string) string {
 	const keyed = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
 	return "COALESCE((" + keyed + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +

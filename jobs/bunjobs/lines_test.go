@@ -43,7 +43,7 @@ func pages(tb testing.TB, db *bun.DB, fn func(ctx context.Context) error) int {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		defer conn.Close() //nolint:errcheck // goes back to the pool
+		defer conn.Close()
 		err = conn.Raw(func(driver any) error {
 			counters, ok := driver.(sqlite.DBStatus)
 			if !ok {

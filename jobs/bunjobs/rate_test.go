@@ -50,7 +50,8 @@ func TestArrivalsOfAllLinesAreOneStatement(t *testing.T) {
 			}
 		}
 		stored := &counter{text: "INSERT INTO levqor_jobs_rate"}
-		db.AddQueryHook(stored)
+		db = db.WithQueryHook(stored)
+		store = bunjobs.New(db)
 		claim(noon, 20) // two of each line
 		if n := stored.n.Load(); n != 1 {
 			t.Errorf("a claim of ten lines stored arrivals in %d statements, want 1", n)

@@ -52,7 +52,7 @@ func TestATransactionThatStaysOpenHidesNoJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Rollback() //nolint:errcheck // the test is over
+	defer held.Rollback()
 	if _, err := held.ExecContext(ctx, "SELECT 1 FROM levqor_jobs_live LIMIT 1"); err != nil {
 		t.Fatal(err)
 	}
