@@ -36,6 +36,8 @@ type attempt struct {
 	// placed is set when the attempt gets a place in its lane.
 	placed atomic.Bool
 	over   atomic.Bool
+	// replaced is set when another goroutine has got the place of this attempt's.
+	replaced atomic.Bool
 	// replace starts another goroutine in the place of this attempt's.
 	replace func()
 	// record stores an outcome at once; nil if it may wait for others.
@@ -56,7 +58,8 @@ func (a *attempt) named(out Outcome) Outcome {
 func (r *run) take(ctx, base context.Context, info Info, l *lane) *attempt {
 	kind, _ := r.registry.lookup(info.Kind) // claims name registered kinds only
 	handling, stop := context.WithCancelCause(base)
-	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, lane: l, replace: func() { r.replace(ctx, l) }}
+	a := &attempt{info: info, kind: kind, ctx: handling, stop: stop, lane: l}
+	a.replace = func() { r.replace(ctx, a) }
 	if kind.Options.Paid {
 		a.record = func(out Outcome) { _ = r.record(base, []Outcome{out}) } // fails when the store stayed away until the end
 	}

@@ -174,10 +174,15 @@ func (r *BulkResult) add(batch BulkResult) {
 
 // tellChanged tells those who watch or wait for work that jobs were changed.
 func (q *Queue) tellChanged(op Operation, n int) {
-	q.registry.events.many(EventJobsChanged, q.now(), q.tenant, n)
-	if n > 0 && op != BulkCancel {
-		q.told(func() { q.registry.Wake() })
+	if n == 0 {
+		return
 	}
+	q.told(func() {
+		q.registry.events.many(EventJobsChanged, q.now(), q.tenant, n)
+		if op != BulkCancel {
+			q.registry.Wake()
+		}
+	})
 }
 
 func (c *BulkChange) validate() error {

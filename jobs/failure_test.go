@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +196,50 @@ func TestAHandlerThatIgnoresItsContextIsGivenUp(t *testing.T) {
 		stop()
 		if got := b.get(id).State; got != jobs.Discarded {
 			t.Errorf("the job is %s after the late return", got)
+		}
+	})
+}
+
+// The place of such a handler goes to another once, so there are no more than before.
+func TestAHandlerThatIsGivenUpAndEndsItsGoroutineLosesOnePlace(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		var running, most atomic.Int64
+		var stuck sync.WaitGroup
+		release := make(chan struct{})
+		stuck.Add(1)
+		handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
+			if job.Args.A == 1 {
+				defer stuck.Done()
+				<-release
+				runtime.Goexit()
+			}
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(time.Millisecond)
+			running.Add(-1)
+			return 0, nil
+		}, &jobs.KindOptions{MaxAttempts: 1, Timeout: time.Second})
+		defer work(t, b.store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{"default": 1}})()
+		enqueue := func(a int) jobs.ID {
+			info, err := b.queue.Enqueue(context.Background(), add{A: a}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.ID
+		}
+		if _, err := jobs.Await[int](context.Background(), b.queue, enqueue(1)); !errors.Is(err, jobs.ErrDiscarded) {
+			t.Errorf("Await = %v, want ErrDiscarded", err)
+		}
+		close(release)
+		stuck.Wait()
+		var last jobs.ID
+		for range 2000 { // so many that jobs are claimed ahead
+			last = enqueue(2)
+		}
+		if _, err := jobs.Await[int](context.Background(), b.queue, last); err != nil {
+			t.Errorf("Await = %v", err)
+		}
+		if n := most.Load(); n != 1 {
+			t.Errorf("%d jobs ran at once in one place", n)
 		}
 	})
 }

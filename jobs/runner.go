@@ -94,14 +94,15 @@ func (l *lane) close() {
 
 // serve runs jobs of the lane in their order, until ctx ends.
 func (r *run) serve(ctx context.Context, l *lane) {
+	var a *attempt
 	over := false
 	defer func() {
 		if !over { // the handler ended this goroutine
-			r.replace(ctx, l)
+			r.replace(ctx, a)
 		}
 	}()
 	for called := true; ; called = false {
-		a := l.next(called)
+		a = l.next(called)
 		if a == nil {
 			over = true
 			return
@@ -120,10 +121,13 @@ func (r *run) serve(ctx context.Context, l *lane) {
 }
 
 // replace lets another runner have the place of one whose handler does not return, or
-// has ended its goroutine.
-func (r *run) replace(ctx context.Context, l *lane) {
-	l.runners.leave()
-	r.call(ctx, l)
+// has ended its goroutine. Of a handler that does one after the other the place is
+// given once.
+func (r *run) replace(ctx context.Context, a *attempt) {
+	if a.replaced.CompareAndSwap(false, true) {
+		a.lane.runners.leave()
+		r.call(ctx, a.lane)
+	}
 }
 
 // handBack gives up what has not started.

@@ -398,6 +398,29 @@ func TestAQueueOnATransactionWakesAfterTheCommit(t *testing.T) {
 	})
 }
 
+func TestAQueueOnATransactionTellsOfABulkChangeAfterTheCommit(t *testing.T) {
+	r := registry(t)
+	tx := &committing{MemStore: jobs.NewMemStore()}
+	bound := jobs.New(tx, r, nil)
+	if _, err := bound.Enqueue(t.Context(), add{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	all := r.Subscribe(&jobs.SubscribeOptions{Types: []jobs.EventType{jobs.EventJobsChanged}})
+	defer all.Stop()
+	if _, err := bound.ChangeMany(t.Context(), jobs.BulkChange{Operation: jobs.BulkReprioritize, Priority: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(all.Events()); n != 0 {
+		t.Errorf("%d events were told before the commit", n)
+	}
+	for _, fn := range tx.after {
+		fn()
+	}
+	if n := len(all.Events()); n != 1 {
+		t.Errorf("%d events were told after the commit, want one", n)
+	}
+}
+
 func TestWhatIsHandedBackIsToldToOthers(t *testing.T) {
 	apart(t, func(w *bench, other *other, signals *bus) {
 		handle(t, w.registry, func(ctx context.Context, _ *jobs.Job[add]) (int, error) { <-ctx.Done(); return 0, ctx.Err() }, nil)

@@ -217,9 +217,11 @@ func (a *archive) over(part bundb.Partition) (matches []schema.QueryAppender) {
 	if part.From.Before(a.discarded) {
 		matches = append(matches, bun.SafeQuery("state = 7 AND finished_at < ?", bundb.Time{Time: a.discarded}))
 	}
-	if part.From.IsZero() && !isRest(part) && !a.completed.IsZero() {
+	switch {
+	case a.completed.IsZero() || isRest(part): // nothing but dead letters may go
+	case part.From.IsZero():
 		matches = append(matches, bun.SafeQuery("state <> 7 AND finished_at < ?", bundb.Time{Time: a.completed}))
-	} else if !a.mine && !part.To.After(a.completed) && !isRest(part) {
+	case !a.mine && !part.To.After(a.completed):
 		matches = append(matches, bun.Safe("state <> 7"))
 	}
 	return matches

@@ -236,6 +236,19 @@ func TestARoleThatMayNotCreateTablesForgetsAllTheSame(t *testing.T) {
 	wantPartitions(t, db, before)
 }
 
+// The default partition, where such a role's jobs stand, has no end that could have passed.
+func TestARoleThatMayNotCreateTablesKeepsForeverWhatIsToStay(t *testing.T) {
+	url := dbtest.Postgres(t)
+	db := open(t, url)
+	fillHistory(t, db, 10, jobs.Completed, noon)
+	fillHistory(t, db, 10, jobs.Discarded, noon.Add(time.Second))
+	store := bunjobs.New(dbtest.Open(t, url+"&options="+"-c%20role%3D"+role(t, db)))
+	forget(t, store, jobs.Retention{Completed: jobs.Forever, Discarded: jobs.Forever}, noon.Add(1000*day))
+	if n := count(t, db, "TRUE"); n != 20 {
+		t.Errorf("%d jobs are left, want all 20", n)
+	}
+}
+
 // role makes a role that may use the tables and own none.
 func role(t *testing.T, db *bun.DB) string {
 	t.Helper()
