@@ -18,6 +18,9 @@ const (
 // the store works on one, another is read and given out.
 const maxClaims = 2
 
+// claimGrace is how long a claim may take when the worker is told to end.
+const claimGrace = 2 * time.Second
+
 // lane holds the places for running jobs of one queue, and the jobs that were
 // claimed ahead.
 type lane struct {
@@ -75,11 +78,10 @@ func (l *lane) measure(d time.Duration) {
 type fetcher struct {
 	*run
 	*lane
-	answers  chan answer
-	timer    *time.Timer // ends a rest, or the patience for more room
-	open     int         // claims under way
-	resting  bool        // the queue had nothing more to do
-	patient  bool        // room for a few jobs is not worth a claim yet
+	answers  []chan answer // of the claims under way, the first one first
+	timer    *time.Timer   // ends a rest, or the patience for more room
+	resting  bool          // the queue had nothing more to do
+	patient  bool          // room for a few jobs is not worth a claim yet
 	failures int
 	measured time.Time
 }
@@ -97,20 +99,21 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	defer r.handBack(l)
 	woken, stop := r.registry.wakes.listen(l.queue)
 	defer stop()
-	f := &fetcher{run: r, lane: l, answers: make(chan answer, maxClaims), timer: time.NewTimer(0), measured: time.Now()} //nolint:forbidigo // measures a pace
+	f := &fetcher{run: r, lane: l, timer: time.NewTimer(0), measured: time.Now()} //nolint:forbidigo // measures a pace
 	defer f.timer.Stop()
 	for ctx.Err() == nil {
 		if f.measurePace(); f.mayClaim() {
-			f.claim(ctx)
+			f.claim(ctx, base)
 			continue
 		}
-		heard := woken
-		if f.open > 0 {
+		heard, first := woken, chan answer(nil)
+		if len(f.answers) > 0 {
 			heard = nil // what has come meanwhile is looked for after the answer
+			first = f.answers[0]
 		}
 		select {
 		case <-ctx.Done():
-		case a := <-f.answers:
+		case a := <-first:
 			f.accept(ctx, base, a)
 		case <-heard:
 			f.resting = false
@@ -119,8 +122,8 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 		case <-l.room:
 		}
 	}
-	for f.open > 0 {
-		f.accept(ctx, base, <-f.answers)
+	for len(f.answers) > 0 {
+		f.accept(ctx, base, <-f.answers[0])
 	}
 }
 
@@ -135,7 +138,7 @@ func (f *fetcher) measurePace() {
 // that are full.
 func (f *fetcher) mayClaim() bool {
 	f.wanted.Store(0)
-	if f.resting || f.open == maxClaims || f.open > 0 && !f.patient {
+	if open := len(f.answers); f.resting || open == maxClaims || open > 0 && !f.patient {
 		return false
 	}
 	want := 1
@@ -146,22 +149,26 @@ func (f *fetcher) mayClaim() bool {
 	return f.free() >= want
 }
 
-// claim begins a claim of as many jobs as there is room for.
-func (f *fetcher) claim(ctx context.Context) {
+// claim begins a claim of as many jobs as there is room for. Answers are accepted in the
+// order of the claims, so that jobs start in theirs. When ctx ends, a claim gets some
+// time to end well: jobs whose answer is given up would be held until the worker leaves.
+func (f *fetcher) claim(ctx, base context.Context) {
 	n := f.free()
-	f.open++
+	brought := make(chan answer, 1)
+	f.answers = append(f.answers, brought)
 	f.asked.Add(int64(n))
 	go func() {
-		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		call, cancel := context.WithTimeout(base, storeTimeout)
 		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(claimGrace, cancel) })()
 		jobs, err := f.store.Claim(call, Claim{Node: f.nodeID(), Queue: f.queue, Kinds: f.kinds, Limit: n}, f.now())
-		f.answers <- answer{n, jobs, err}
+		brought <- answer{n, jobs, err}
 	}()
 }
 
 // accept gives out what a claim brought, and rests if that was all there is.
 func (f *fetcher) accept(ctx, base context.Context, a answer) {
-	f.open--
+	f.answers = f.answers[1:]
 	f.report(ctx, "claim", a.err)
 	if f.failures++; a.err == nil {
 		f.failures = 0

@@ -8,10 +8,12 @@ package bundb
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/schema"
 )
 
 // postgres reports whether db is PostgreSQL; it is SQLite otherwise.
@@ -127,6 +129,28 @@ func withFullSync(ctx context.Context, db *bun.DB, fn func(conn bun.Conn) error)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = ?", before) //nolint:errcheck // at worst slower from then on
 	return fn(conn)
+}
+
+// Pages runs a query and returns how many pages of the database it looked at, 0 where the
+// database does not tell.
+func Pages(ctx context.Context, db bun.IDB, query schema.QueryAppender) (int, error) {
+	if !postgres(db) {
+		return 0, nil
+	}
+	var text string
+	if err := db.NewRaw("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ?", query).Scan(ctx, &text); err != nil {
+		return 0, err
+	}
+	var plans []struct {
+		Plan struct {
+			Hit  int `json:"Shared Hit Blocks"`
+			Read int `json:"Shared Read Blocks"`
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) == 0 {
+		return 0, err
+	}
+	return plans[0].Plan.Hit + plans[0].Plan.Read, nil
 }
 
 // OldestTransaction returns the age of the oldest transaction that keeps dead rows of

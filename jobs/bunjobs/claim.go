@@ -206,8 +206,11 @@ func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (l
 	for range maxLooks {
 		begun := time.Now()
 		ready, all, err := s.readyLines(ctx, tx, c, g)
-		if took := time.Since(begun); err == nil && slow(took, 0) && g.heldOpen(ctx, tx) {
-			s.seen.keep(c.Queue, ready, took)
+		if took := time.Since(begun); err == nil && slow(took, 0) {
+			var dead bool
+			if dead, err = g.heldOpen(ctx, tx, firstTenant(c.Queue)); dead {
+				s.seen.keep(c.Queue, ready, took)
+			}
 		}
 		if err != nil {
 			return nil, nil, 0, false, err

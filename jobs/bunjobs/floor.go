@@ -74,8 +74,11 @@ func (f *floors) condition(c *jobs.Claim, line jobs.LineKey) schema.QueryAppende
 // learn looks what was in the way of a claim that took long: jobs of other kinds, or the
 // index entries of jobs that are gone.
 func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, took time.Duration) error {
-	dead := g.heldOpen(ctx, tx)
 	for _, share := range shares {
+		dead, err := g.heldOpen(ctx, tx, firstReady(c, share.LineKey))
+		if err != nil {
+			return err
+		}
 		before, ok := f.at(c, share.LineKey)
 		if ok && !dead {
 			continue
@@ -105,6 +108,12 @@ func (f *floors) keep(key floorKey, found floor) {
 		f.lines = map[floorKey]floor{}
 	}
 	f.lines[key] = found
+}
+
+// firstReady is the query for the first ready job of a line, of the claim's kinds.
+func firstReady(c *jobs.Claim, line jobs.LineKey) schema.QueryAppender {
+	return bun.SafeQuery("SELECT id FROM levqor_jobs_live WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?) ORDER BY turn, id LIMIT 1",
+		c.Queue, line.Tenant, keyed(line), bun.List(c.Kinds))
 }
 
 // findFloor returns the first ready job of the claim's kinds, or where there is none the

@@ -59,7 +59,7 @@ func TestASingleInsertionLeavesOldPartitionsOut(t *testing.T) {
 		t.Error("the server plans each insertion anew")
 	}
 	var plan []string
-	err = conn.NewRaw("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE ? (?, 'a', 'k', 'q', 5, '{}', 3, 1000, NULL, ?, ?, NULL, 0, 0)", bun.Ident(prepared.Name),
+	err = conn.NewRaw("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE ? (?, 'a', 'k', 'q', 5, '{}', 3, 1000, NULL, NULL, ?, ?, NULL, 0, 0)", bun.Ident(prepared.Name),
 		first+100, bundb.Time{Time: jobs.ID(first).Time().Add(-day)}, noon.UnixMicro()).Scan(t.Context(), &plan)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package bunjobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -13,6 +14,15 @@ import (
 
 // Get implements [jobs.QueueStore].
 func (s *Store) Get(ctx context.Context, tenant string, id jobs.ID) (jobs.Info, error) {
+	info, err := s.get(ctx, tenant, id)
+	if errors.Is(err, jobs.ErrNotFound) {
+		// It may have moved to a partition that was made after the statement was planned.
+		info, err = s.get(ctx, tenant, id)
+	}
+	return info, err
+}
+
+func (s *Store) get(ctx context.Context, tenant string, id jobs.ID) (jobs.Info, error) {
 	var found row
 	// One statement, so a job that moves between the tables is seen once.
 	err := s.db.NewRaw(`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/levqor/sdk/internal/bundb"
 	"github.com/levqor/sdk/jobs"
@@ -20,15 +21,26 @@ import (
 const (
 	oldTransaction = 5 * time.Second
 	maxSighting    = 5 * time.Second
+	manyPages      = 300 // for a query that finds a row or a few
 )
 
-// heldOpen reports whether an old transaction may be what makes a claim slow.
-func (g *guard) heldOpen(ctx context.Context, tx bun.Tx) bool {
+// heldOpen reports whether what an old transaction holds is what makes a query slow: it
+// looks at many pages to find next to nothing.
+func (g *guard) heldOpen(ctx context.Context, tx bun.Tx, query schema.QueryAppender) (bool, error) {
 	if !g.hurried || !bundb.KeepsDeadRows(tx) {
-		return false
+		return false, nil
 	}
 	age, err := bundb.OldestTransaction(ctx, tx)
-	return err == nil && age >= oldTransaction
+	if err != nil || age < oldTransaction {
+		return false, err
+	}
+	pages, err := bundb.Pages(ctx, tx, query)
+	return pages > manyPages, err
+}
+
+// firstTenant is the first step of finding lines.
+func firstTenant(queue string) schema.QueryAppender {
+	return bun.SafeQuery("SELECT tenant FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL AND queue = ? ORDER BY tenant LIMIT 1", queue)
 }
 
 // sightings are the lines of queues in which finding them took long. The zero value is
