@@ -81,7 +81,8 @@ func stopWorker(r *rig, early bool) {
 }
 
 // freeze stops the child while this process has the right to write, which a child that
-// stops in the middle of a write would keep from everybody on SQLite.
+// stops in the middle of a write would keep from everybody on SQLite. The last of its
+// threads stops some time after the signal.
 func (c *child) freeze() {
 	c.Helper()
 	tx, err := c.db.BeginTx(c.Context(), nil)
@@ -89,6 +90,10 @@ func (c *child) freeze() {
 		c.Fatal(err)
 	}
 	c.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(c.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		c.Fatalf("the child has not stopped: %v", err)
+	}
 	if err := tx.Rollback(); err != nil {
 		c.Fatal(err)
 	}
