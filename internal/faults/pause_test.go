@@ -49,7 +49,7 @@ func stopWorker(r *rig, early bool) {
 	first := r.start(tuned)
 	stored := r.put(args...)
 	r.await(patience, "the first worker has all jobs", func() bool { return first.told("run") == len(args) })
-	first.signal(syscall.SIGSTOP)
+	first.freeze()
 	second := r.start(tuned)
 	r.await(patience, "the second worker has all jobs", func() bool { return second.told("run") == len(args) })
 	open(1)
@@ -77,5 +77,24 @@ func stopWorker(r *rig, early bool) {
 	}
 	if n := r.count("SELECT count(*) FROM effect WHERE pid = " + strconv.Itoa(second.pid)); n != len(args)/2 {
 		r.Errorf("%d rows of the second worker are committed, want %d", n, len(args)/2)
+	}
+}
+
+// freeze stops the child while this process has the right to write, which a child that
+// stops in the middle of a write would keep from everybody on SQLite. The last of its
+// threads stops some time after the signal.
+func (c *child) freeze() {
+	c.Helper()
+	tx, err := c.db.BeginTx(c.Context(), nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(c.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		c.Fatalf("the child has not stopped: %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		c.Fatal(err)
 	}
 }

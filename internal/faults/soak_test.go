@@ -42,7 +42,7 @@ func (r *rig) soak(gauges []*gauge) {
 	r.await(patience, "the worker tells its figures", func() bool { return w.told("sum") > 0 })
 	stored, peak := r.peak()
 	rate := peak * 7 / 10
-	enqueuer := r.start(task{Role: "enqueue", Rate: rate, Batch: max(1, min(100, rate/20)), Quiet: true})
+	enqueuer := r.start(task{Role: "enqueue", Rate: rate, Batch: max(1, rate/20), Quiet: true})
 	gauges = slices.Concat([]*gauge{paceGauge()}, r.workerGauges(), gauges)
 	before := r.settled()
 	for range looks {
