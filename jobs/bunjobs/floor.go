@@ -24,6 +24,7 @@ const (
 	maxFloor   = 10 * time.Second
 	minFloor   = time.Second // between two looks that find nothing in the way
 	maxFloors  = 10_000
+	maxLearned = 8 // lines that one claim looks behind
 )
 
 // slow reports whether a claim took longer than the jobs that it got explain.
@@ -74,7 +75,7 @@ func (f *floors) condition(c *jobs.Claim, line jobs.LineKey) schema.QueryAppende
 // learn looks what was in the way of a claim that took long: jobs of other kinds, or the
 // index entries of jobs that are gone.
 func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, took time.Duration) error {
-	for _, share := range shares {
+	for _, share := range shares[:min(len(shares), maxLearned)] {
 		dead, err := g.heldOpen(ctx, tx, firstReady(c, share.LineKey))
 		if err != nil {
 			return err

@@ -30,8 +30,7 @@ func (g *guard) heldOpen(ctx context.Context, tx bun.Tx, query schema.QueryAppen
 	if !g.hurried || !bundb.KeepsDeadRows(tx) {
 		return false, nil
 	}
-	age, err := bundb.OldestTransaction(ctx, tx)
-	if err != nil || age < oldTransaction {
+	if held, err := bundb.HeldOpen(ctx, tx, oldTransaction); err != nil || !held {
 		return false, err
 	}
 	pages, err := bundb.Pages(ctx, tx, query)
