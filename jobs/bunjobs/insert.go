@@ -77,14 +77,11 @@ func nullable(s string) any {
 	return s
 }
 
-// insertSQL stores the jobs whose IDs are free. An ID repeats only within the
-// millisecond that it begins with, so the history is looked through around the
-// IDs of the batch and not once for each of them.
+// insertSQL stores jobs.
 const insertSQL = `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, metadata, created_at, run_at, turn, epoch)
 	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, limit_key, metadata, ?, ?, ?, 0
-	FROM (?) AS v
-	WHERE (tenant, id) NOT IN (SELECT tenant, id FROM levqor_jobs_done WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?)`
+	FROM (?) AS v`
 
 // since returns an instant before which no job with an ID has finished, so that older
 // partitions are left out. It allows for clocks that are up to a day ahead.
@@ -122,13 +119,37 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 	if err != nil {
 		return err
 	}
-	if n < len(batch) {
+	over, err := anyOver(ctx, tx, batch)
+	if err != nil {
+		return err
+	}
+	if over || n < len(batch) {
 		return errTaken
 	}
 	for i := range batch {
 		batch[i].Created(at)
 	}
 	return nil
+}
+
+// anyOver reports whether the ID of one of the jobs is that of a job that is over. Asked
+// after the insertion, nobody can end a job with such an ID any more. An ID repeats only
+// within the millisecond that it begins with, so the history is looked through around the
+// IDs of the batch and not once for each of them.
+func anyOver(ctx context.Context, tx bun.Tx, batch []jobs.Insertion) (bool, error) {
+	var tenants []string
+	ids := make(map[jobs.ID]bool, len(batch))
+	first, last := firstID(batch), batch[0].ID
+	for i := range batch {
+		ids[batch[i].ID], last = true, max(last, batch[i].ID)
+		if t := batch[i].Tenant; !slices.Contains(tenants, t) {
+			tenants = append(tenants, t)
+		}
+	}
+	var over []jobs.ID
+	err := tx.NewRaw("SELECT id FROM ? WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?",
+		done, bun.List(tenants), int64(first), int64(last), since(first)).Scan(ctx, &over)
+	return slices.ContainsFunc(over, func(id jobs.ID) bool { return ids[id] }), err
 }
 
 // insertion writes the statement that stores jobs.
@@ -140,16 +161,8 @@ type insertion struct {
 
 // AppendQuery writes the statement.
 func (in insertion) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
-	var tenants []string
-	first, last := firstID(in.batch), in.batch[0].ID
-	for i := range in.batch {
-		last = max(last, in.batch[i].ID)
-		if t := in.batch[i].Tenant; !slices.Contains(tenants, t) {
-			tenants = append(tenants, t)
-		}
-	}
 	rows, due, turn := newRows(in.db, in.batch, in.at)
-	return bun.SafeQuery(insertSQL, bundb.Time{Time: in.at}, due, turn, rows, bun.List(tenants), int64(first), int64(last), since(first)).AppendQuery(gen, b)
+	return bun.SafeQuery(insertSQL, bundb.Time{Time: in.at}, due, turn, rows).AppendQuery(gen, b)
 }
 
 // newRows returns the rows of a batch, and the SQL for when each is due and for its
