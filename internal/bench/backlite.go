@@ -80,7 +80,10 @@ func (s *sqlite) backliteBurnDown() sample {
 			case <-done:
 			case <-time.After(s.window):
 			}
-			client.Stop(ctx)
+			// It waits for ever if there is more to fetch.
+			ending, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			client.Stop(ending)
 			return int(count.Load()), nil
 		})(ctx)
 	}
