@@ -278,7 +278,7 @@ func (s *Store) take(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, sha
 		*claimed = append(*claimed, r.info())
 		return err
 	})
-	if took := time.Since(begun); err == nil && slow(took, len(*claimed)-before) {
+	if took := time.Since(begun); err == nil && g.hurried && slow(took, len(*claimed)-before) {
 		err = s.floors.learn(ctx, tx, &c, g, shares, took)
 	}
 	return err
