@@ -69,7 +69,7 @@ func TestAWorkerThatStopsHandsBackWhatItHasNotStarted(t *testing.T) {
 			r.Errorf("no more than %d jobs were claimed", claimed)
 		}
 		var touched int
-		err := r.db.NewRaw("SELECT count(*) FROM levqor_jobs_live WHERE state = 2 AND (attempt <> 0 OR attempts IS NOT NULL OR node IS NOT NULL)").Scan(r.Context(), &touched)
+		err := r.db.NewRaw("SELECT count(*) FROM levqor_jobs_live WHERE state <> 3 AND (attempt <> 0 OR attempts IS NOT NULL)").Scan(r.Context(), &touched)
 		if err != nil || touched > 0 {
 			r.Errorf("%d jobs have attempts that were none, %v", touched, err)
 		}
