@@ -78,13 +78,17 @@ func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 
 func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
 	batch := make([]Insertion, len(entries))
-	var errs []error
-	for i := range entries {
-		if err := q.prepare(&batch[i], entries[i]); err != nil {
-			errs = append(errs, among(entries, i, err))
-		}
+	now := q.clock()
+	for i := range batch {
+		batch[i].ID = q.ids.next(now)
 	}
-	if err := errors.Join(errs...); err != nil {
+	err := inHalves(len(batch), func(i int) error {
+		if err := q.prepare(&batch[i], entries[i]); err != nil {
+			return among(entries, i, err)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
 	infos, err := q.insert(ctx, entries, batch)
@@ -92,6 +96,38 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
 	return infos, nil
+}
+
+// sharedBatch is how many jobs are worth a second goroutine.
+const sharedBatch = 1000
+
+// inHalves calls do for each index below n and returns the errors, those of lower indexes
+// first. Of a long batch another goroutine takes one half, since the store has nothing to
+// do before all jobs are known to be sound. A panic reaches the caller in either case.
+func inHalves(n int, do func(i int) error) error {
+	half := 0
+	if n >= sharedBatch {
+		half = n / 2
+	}
+	var low, high []error
+	panicked := make(chan any, 1)
+	go func() {
+		defer func() { panicked <- recover() }()
+		for i := range half {
+			if err := do(i); err != nil {
+				low = append(low, err)
+			}
+		}
+	}()
+	for i := half; i < n; i++ {
+		if err := do(i); err != nil {
+			high = append(high, err)
+		}
+	}
+	if p := <-panicked; p != nil {
+		panic(p)
+	}
+	return errors.Join(append(low, high...)...)
 }
 
 // among returns an error about one of the entries with its index before the fields, if
@@ -118,7 +154,7 @@ func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts 
 	return q.Enqueue(ctx, decoded, opts)
 }
 
-// prepare checks a job and fills in all but its ID and arguments.
+// prepare checks a job that has an ID and fills in all else.
 func (q *Queue) prepare(in *Insertion, e Entry) error {
 	args, opts := e.Args, e.Options
 	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -144,7 +180,10 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 		return errors.Join(wrong...)
 	}
 	var err error
-	in.Unique, err = opts.Unique.rule(name, args)
+	if in.Unique, err = opts.Unique.rule(name, args); err != nil {
+		return err
+	}
+	in.Args, err = q.seal(name, in.ID, args)
 	return err
 }
 
@@ -176,14 +215,9 @@ func (q *Queue) checkOptions(wrong *problems, p *Insertion, opts *EnqueueOptions
 // maxLimitKey bounds [EnqueueOptions.LimitKey], in bytes.
 const maxLimitKey = 256
 
-// insert gives each job an ID and stores them. IDs that are taken are replaced;
-// a second collision in a row is next to impossible, a third is a broken store.
+// insert stores jobs. IDs that are taken are replaced; a second collision in a row is
+// next to impossible, a third is a broken store.
 func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) ([]Info, error) {
-	for i := range batch {
-		if err := q.stamp(&batch[i], entries[i].Args); err != nil {
-			return nil, among(entries, i, err)
-		}
-	}
 	for range 3 {
 		taken, err := q.store.Insert(ctx, batch, q.now())
 		if err != nil {
@@ -194,7 +228,9 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 			return q.inserted(ctx, batch)
 		}
 		for _, i := range taken {
-			if err := q.stamp(&batch[i], entries[i].Args); err != nil {
+			in := &batch[i]
+			in.ID = q.ids.next(q.clock())
+			if in.Args, err = q.seal(in.Kind, in.ID, entries[i].Args); err != nil {
 				return nil, err
 			}
 		}
@@ -205,31 +241,28 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 // inserted returns the jobs that a batch stands for.
 func (q *Queue) inserted(ctx context.Context, batch []Insertion) ([]Info, error) {
 	infos := make([]Info, len(batch))
-	for i := range batch {
+	_ = inHalves(len(batch), func(i int) error {
 		infos[i] = batch[i].Info
-		if id := batch[i].DuplicateOf; id != 0 {
-			info, err := q.store.Get(ctx, batch[i].Tenant, id)
-			if err != nil {
-				return nil, err
-			}
-			infos[i] = info
-			infos[i].Duplicate = true
-		}
 		infos[i].Args = redact(infos[i].Args)
+		return nil
+	})
+	for i := range batch {
+		id := batch[i].DuplicateOf
+		if id == 0 {
+			continue
+		}
+		info, err := q.store.Get(ctx, batch[i].Tenant, id)
+		if err != nil {
+			return nil, err
+		}
+		info.Args, info.Duplicate = redact(info.Args), true
+		infos[i] = info
 	}
 	return infos, nil
 }
 
-// stamp gives a job an ID and the stored form of its arguments, which may depend on
-// it.
-func (q *Queue) stamp(in *Insertion, args Args) error {
-	in.ID = q.ids.next(q.clock())
-	raw, err := q.seal(in.Kind, in.ID, args)
-	in.Args = raw
-	return err
-}
-
-// seal returns the stored form of the arguments of the job id.
+// seal returns the stored form of the arguments of the job id. Secrets are sealed for
+// that job alone.
 func (q *Queue) seal(kind string, id ID, args Args) ([]byte, error) {
 	raw, err := sealArgs(q.registry.opts.Sealer, kind, id, args)
 	if err != nil {

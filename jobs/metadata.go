@@ -18,6 +18,9 @@ const (
 // checkMetadata returns an ErrInvalid for each entry that stores need not keep, in
 // the order of their names.
 func checkMetadata(all map[string]string) error {
+	if len(all) == 0 {
+		return nil // most jobs, without the list of names
+	}
 	if len(all) > MaxMetadata {
 		return invalid("/metadata", "too_long", fmt.Sprintf("must have at most %d entries", MaxMetadata))
 	}

@@ -115,8 +115,7 @@ type RegistryOptions struct {
 type Registry struct {
 	opts RegistryOptions
 
-	mu     sync.RWMutex
-	kinds  map[string]Kind
+	kinds  sync.Map      // from names to Kinds; read for each job by many goroutines
 	wakes  wakes[string] // by queue
 	runs   runs
 	events events
@@ -126,7 +125,7 @@ type Registry struct {
 
 // NewRegistry returns an empty registry. Options may be nil.
 func NewRegistry(opts *RegistryOptions) *Registry {
-	r := &Registry{kinds: map[string]Kind{}, outbox: newOutbox(rand.Int64())}
+	r := &Registry{outbox: newOutbox(rand.Int64())}
 	if opts != nil {
 		r.opts = *opts
 	}
@@ -166,12 +165,9 @@ func Handle[A Args, R any](r *Registry, fn Func[A, R], opts *KindOptions) error 
 		return encodeResult(result)
 	}
 
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.kinds[kind.Name]; ok {
+	if _, ok := r.kinds.LoadOrStore(kind.Name, kind); ok {
 		return fmt.Errorf("jobs: handle %s: registered already: %w", kind.Name, ErrConflict)
 	}
-	r.kinds[kind.Name] = kind
 	return nil
 }
 
@@ -185,21 +181,21 @@ func (r *Registry) Kind(name string) (Kind, error) {
 
 // Kinds returns all registered kinds, ordered by name.
 func (r *Registry) Kinds() []Kind {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	all := make([]Kind, 0, len(r.kinds))
-	for _, k := range r.kinds {
-		all = append(all, k)
-	}
+	var all []Kind
+	r.kinds.Range(func(_, kind any) bool {
+		all = append(all, kind.(Kind))
+		return true
+	})
 	slices.SortFunc(all, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
 func (r *Registry) lookup(name string) (Kind, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	k, ok := r.kinds[name]
-	return k, ok
+	kind, ok := r.kinds.Load(name)
+	if !ok {
+		return Kind{}, false
+	}
+	return kind.(Kind), true
 }
 
 // validate checks args by their own rules and then by the Validator's.

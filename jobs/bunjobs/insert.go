@@ -38,13 +38,22 @@ func (s *Store) Insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 }
 
 func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Time) error {
-	if slices.ContainsFunc(batch, func(j jobs.Insertion) bool { return j.Unique.Key != "" }) {
+	if anyUnique(batch) {
 		return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertUnique(ctx, tx, batch, now) })
 	}
 	if len(batch) == 1 {
 		return insertOne(ctx, s.db, &batch[0], now)
 	}
 	return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertRows(ctx, tx, batch, now) })
+}
+
+func anyUnique(batch []jobs.Insertion) bool {
+	for i := range batch { // no function of slices, which would copy each
+		if batch[i].Unique.Key != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // insertOneSQL does for one job what insertSQL does for many. Its text never
@@ -96,9 +105,13 @@ func firstID(batch []jobs.Insertion) jobs.ID {
 	return first
 }
 
-// insertChunk bounds the jobs of one statement: while the database stores some, the
-// text of the statement for the next ones is written.
-const insertChunk = 2500
+// While the database stores the jobs of one statement, the text of the next is written.
+// The first one is short, so that there is something to do at once, and the others grow.
+const (
+	insertFirst  = 500
+	insertGrowth = 5
+	insertMost   = 10_000
+)
 
 // insertRows stores the jobs and sets what the instant decided about each, or
 // returns errTaken if it could not store all of them. It asks for the instant
@@ -109,8 +122,10 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 		return err
 	}
 	var statements []schema.QueryAppender
-	for chunk := range slices.Chunk(batch, insertChunk) {
-		statements = append(statements, insertion{tx, chunk, at})
+	for rest, size := batch, insertFirst; len(rest) > 0; size = min(size*insertGrowth, insertMost) {
+		size = min(size, len(rest))
+		statements = append(statements, insertion{tx, rest[:size], at})
+		rest = rest[size:]
 	}
 	n, err := bundb.ExecAll(ctx, tx, statements)
 	if errors.Is(bundb.Err(err), jobs.ErrConflict) {
@@ -138,10 +153,9 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 // IDs of the batch and not once for each of them.
 func anyOver(ctx context.Context, tx bun.Tx, batch []jobs.Insertion) (bool, error) {
 	var tenants []string
-	ids := make(map[jobs.ID]bool, len(batch))
-	first, last := firstID(batch), batch[0].ID
+	first, last := batch[0].ID, batch[0].ID
 	for i := range batch {
-		ids[batch[i].ID], last = true, max(last, batch[i].ID)
+		first, last = min(first, batch[i].ID), max(last, batch[i].ID)
 		if t := batch[i].Tenant; !slices.Contains(tenants, t) {
 			tenants = append(tenants, t)
 		}
@@ -149,7 +163,14 @@ func anyOver(ctx context.Context, tx bun.Tx, batch []jobs.Insertion) (bool, erro
 	var over []jobs.ID
 	err := tx.NewRaw("SELECT id FROM ? WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?",
 		done, bun.List(tenants), int64(first), int64(last), since(first)).Scan(ctx, &over)
-	return slices.ContainsFunc(over, func(id jobs.ID) bool { return ids[id] }), err
+	if err != nil || len(over) == 0 {
+		return false, err
+	}
+	ids := make(map[jobs.ID]bool, len(batch))
+	for i := range batch {
+		ids[batch[i].ID] = true
+	}
+	return slices.ContainsFunc(over, func(id jobs.ID) bool { return ids[id] }), nil
 }
 
 // insertion writes the statement that stores jobs.
