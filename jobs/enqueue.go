@@ -77,21 +77,19 @@ func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 }
 
 func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
-	batch := make([]Insertion, len(entries))
+	infos, batch := make([]Info, len(entries)), make([]Insertion, len(entries))
 	now := q.clock()
 	for i := range batch {
+		batch[i].Info = &infos[i]
 		batch[i].ID = q.ids.next(now)
 	}
-	err := inHalves(len(batch), func(i int) error {
-		if err := q.prepare(&batch[i], entries[i]); err != nil {
-			return among(entries, i, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("jobs: enqueue: %w", err)
+	err := inHalves(len(batch), func(i int) error { return among(entries, i, q.ready(&batch[i], entries[i])) })
+	if err == nil {
+		err = q.insert(ctx, entries, batch)
 	}
-	infos, err := q.insert(ctx, entries, batch)
+	if err == nil {
+		err = q.present(ctx, infos, batch)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
@@ -133,7 +131,7 @@ func inHalves(n int, do func(i int) error) error {
 // among returns an error about one of the entries with its index before the fields, if
 // there are others.
 func among(entries []Entry, i int, err error) error {
-	if len(entries) == 1 {
+	if err == nil || len(entries) == 1 {
 		return err
 	}
 	return fault.Under(fmt.Sprintf("/%d", i), err)
@@ -154,7 +152,16 @@ func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts 
 	return q.Enqueue(ctx, decoded, opts)
 }
 
-// prepare checks a job that has an ID and fills in all else.
+// ready makes a job with an ID ready to be stored.
+func (q *Queue) ready(in *Insertion, e Entry) (err error) {
+	if err := q.prepare(in, e); err != nil {
+		return err
+	}
+	in.Args, err = q.seal(in.Kind, in.ID, e.Args)
+	return err
+}
+
+// prepare checks a job and fills in all but its ID and arguments.
 func (q *Queue) prepare(in *Insertion, e Entry) error {
 	args, opts := e.Args, e.Options
 	if v := reflect.ValueOf(args); args == nil || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -180,10 +187,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 		return errors.Join(wrong...)
 	}
 	var err error
-	if in.Unique, err = opts.Unique.rule(name, args); err != nil {
-		return err
-	}
-	in.Args, err = q.seal(name, in.ID, args)
+	in.Unique, err = opts.Unique.rule(name, args)
 	return err
 }
 
@@ -217,48 +221,39 @@ const maxLimitKey = 256
 
 // insert stores jobs. IDs that are taken are replaced; a second collision in a row is
 // next to impossible, a third is a broken store.
-func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) ([]Info, error) {
+func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) error {
 	for range 3 {
 		taken, err := q.store.Insert(ctx, batch, q.now())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(taken) == 0 {
 			q.tellStored(batch)
-			return q.inserted(ctx, batch)
+			return nil
 		}
 		for _, i := range taken {
 			in := &batch[i]
 			in.ID = q.ids.next(q.clock())
 			if in.Args, err = q.seal(in.Kind, in.ID, entries[i].Args); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return nil, fmt.Errorf("no free job ID: %w", ErrConflict)
+	return fmt.Errorf("no free job ID: %w", ErrConflict)
 }
 
-// inserted returns the jobs that a batch stands for.
-func (q *Queue) inserted(ctx context.Context, batch []Insertion) ([]Info, error) {
-	infos := make([]Info, len(batch))
-	_ = inHalves(len(batch), func(i int) error {
-		infos[i] = batch[i].Info
-		infos[i].Args = redact(infos[i].Args)
-		return nil
-	})
+// present makes of the jobs of a batch what the caller sees.
+func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) (err error) {
 	for i := range batch {
-		id := batch[i].DuplicateOf
-		if id == 0 {
-			continue
+		if id := batch[i].DuplicateOf; id != 0 {
+			if infos[i], err = q.store.Get(ctx, infos[i].Tenant, id); err != nil {
+				return err
+			}
+			infos[i].Duplicate = true
 		}
-		info, err := q.store.Get(ctx, batch[i].Tenant, id)
-		if err != nil {
-			return nil, err
-		}
-		info.Args, info.Duplicate = redact(info.Args), true
-		infos[i] = info
+		infos[i].Args = redact(infos[i].Args)
 	}
-	return infos, nil
+	return nil
 }
 
 // seal returns the stored form of the arguments of the job id. Secrets are sealed for

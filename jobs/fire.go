@@ -85,7 +85,7 @@ func (s *Schedules) fire(ctx context.Context, schedule Schedule, times []time.Ti
 			return nil, err
 		}
 		firing.LastAt = at
-		firing.Jobs = append(firing.Jobs, Insertion{Info: Info{
+		firing.Jobs = append(firing.Jobs, Insertion{Info: &Info{
 			ID: id, Tenant: schedule.Tenant, Kind: schedule.Kind, Queue: schedule.Queue, Priority: schedule.Priority,
 			Args: args, MaxAttempts: schedule.MaxAttempts, Timeout: schedule.Timeout, RunAt: at, LimitKey: schedule.LimitKey,
 			Metadata: schedule.Metadata,

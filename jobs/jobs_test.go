@@ -393,7 +393,7 @@ func TestASealedValueOfAnotherJobDoesNotOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored.ID++
-	if _, err := store.Insert(t.Context(), []jobs.Insertion{{Info: stored}}, time.Time{}); err != nil {
+	if _, err := store.Insert(t.Context(), []jobs.Insertion{{Info: &stored}}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	defer work(t, store, r, nil)()

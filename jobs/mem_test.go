@@ -47,7 +47,7 @@ func TestMemStoreAtomically(t *testing.T) {
 	store := jobs.NewMemStore()
 	insert := func(s jobs.Store, id jobs.ID) {
 		t.Helper()
-		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
+		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: &jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
 		if err != nil || len(taken) > 0 {
 			t.Fatalf("Insert = %v, %v", taken, err)
 		}
@@ -82,7 +82,7 @@ func TestMemStoreAtomicallyWithinItself(t *testing.T) {
 	store := jobs.NewMemStore()
 	insert := func(s jobs.Store, id jobs.ID) {
 		t.Helper()
-		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
+		taken, err := s.Insert(t.Context(), []jobs.Insertion{{Info: &jobs.Info{ID: id, Kind: "k", Queue: "q"}}}, time.Time{})
 		if err != nil || len(taken) > 0 {
 			t.Fatalf("Insert = %v, %v", taken, err)
 		}
@@ -125,7 +125,7 @@ func TestMemStoreAtomicallyUndoesAPanic(t *testing.T) {
 	func() {
 		defer func() { _ = recover() }()
 		_ = store.Atomically(func(tx *jobs.MemStore) error {
-			_, err := tx.Insert(t.Context(), []jobs.Insertion{{Info: jobs.Info{ID: 1}}}, time.Time{})
+			_, err := tx.Insert(t.Context(), []jobs.Insertion{{Info: &jobs.Info{ID: 1}}}, time.Time{})
 			panic(err)
 		})
 	}()

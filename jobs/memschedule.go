@@ -117,22 +117,12 @@ func (s *MemStore) Fire(ctx context.Context, firing Firing, now time.Time) error
 	if taken := s.insert(fresh, instant(now)); len(taken) > 0 {
 		return ErrConflict
 	}
-	copyStored(firing.Jobs, fresh)
 	slices.SortFunc(fires, func(a, b Fire) int { return a.At.Compare(b.At) })
 	set(s.memState, s.fires, schedule.ID, fires[max(0, len(fires)-KeptFires):])
 	schedule.NextAt, schedule.LastAt = firing.NextAt, firing.LastAt
 	schedule.Version++
 	set(s.memState, s.schedules, schedule.ID, schedule)
 	return nil
-}
-
-// copyStored sets in all what storing some of them has decided.
-func copyStored(all, stored []Insertion) {
-	for i := range all {
-		if len(stored) > 0 && all[i].ID == stored[0].ID {
-			all[i], stored = stored[0], stored[1:]
-		}
-	}
 }
 
 // ListFires implements [ScheduleStore].

@@ -249,7 +249,7 @@ func (s *Schedules) check(name string, plan *Plan, args Args) (Insertion, error)
 	if o := plan.Options; o != nil && o.Unique != nil {
 		errs = append(errs, invalid("/unique", "contradictory", "each time of a schedule gives one job"))
 	}
-	var job Insertion
+	job := Insertion{Info: &Info{}}
 	errs = append(errs, s.queue.prepare(&job, Entry{Args: args, Options: plan.Options}))
 	return job, errors.Join(errs...)
 }

@@ -133,7 +133,9 @@ type WorkerStore interface {
 
 // Insertion is a job to store.
 type Insertion struct {
-	Info
+	// Info is the job, which belongs to the caller: [Insertion.Created] sets in it what
+	// storing it decides, and stores keep a copy.
+	*Info
 	// Delay is added to the instant of the call where RunAt is zero.
 	Delay time.Duration
 	// Unique says what the job must not repeat; without a Key it may repeat any.

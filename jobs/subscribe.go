@@ -140,7 +140,7 @@ func (e *events) stored(batch []Insertion, now time.Time) {
 	}
 	for i := range batch {
 		if in := &batch[i]; in.DuplicateOf == 0 {
-			e.job(EventEnqueued, now, &in.Info)
+			e.job(EventEnqueued, now, in.Info)
 		}
 	}
 }

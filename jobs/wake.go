@@ -153,12 +153,24 @@ func (q *Queue) tellStored(batch []Insertion) {
 	if len(queues) == 0 && q.registry.events.quiet() {
 		return
 	}
+	if _, later := q.store.(Committer); later && !q.registry.events.quiet() {
+		batch = snapshot(batch) // the caller may change its jobs until then
+	}
 	q.told(func() {
 		q.registry.events.stored(batch, q.now())
 		if len(queues) > 0 {
 			q.registry.Wake(queues...)
 		}
 	})
+}
+
+func snapshot(batch []Insertion) []Insertion {
+	batch = slices.Clone(batch)
+	for i := range batch {
+		info := batch[i].clone()
+		batch[i].Info = &info
+	}
+	return batch
 }
 
 // wakeCancelled tells the worker that runs a job, or with anySubject some, that it was

@@ -93,7 +93,7 @@ func (s *FileStore) Insert(ctx context.Context, batch []jobs.Insertion, now time
 				continue
 			}
 			batch[i].Created(now)
-			st.Jobs[batch[i].ID] = record{Info: batch[i].Info}
+			st.Jobs[batch[i].ID] = record{Info: *batch[i].Info}
 		}
 		return nil
 	})

@@ -48,8 +48,8 @@ func (p *postgres) speeds(pl plan) []measure {
 			rivals: map[string]sample{"river.default": p.riverBurnDown(pl.jobs/5, 100, false, pl.window)},
 		},
 		{
-			name: "pg.insert.bulk", ours: insertMany(p, pl.jobs, size, 1),
-			rivals: map[string]sample{"river": p.riverInsertMany(pl.jobs, 1)},
+			name: "pg.insert.bulk", ours: insertMany(p, pl.bulk(), size, 1),
+			rivals: map[string]sample{"river": p.riverInsertMany(pl.bulk(), 1)},
 		},
 		{
 			name: "pg.insert.1", ours: insert(p, pl.singles, 1),
@@ -86,8 +86,8 @@ func (p *postgres) further(pl plan) []measure {
 	million := pl.million()
 	return []measure{
 		{
-			name: "pg.insert.bulk.4", ours: insertMany(p, pl.jobs, size, 4),
-			rivals: map[string]sample{"river": p.riverInsertMany(pl.jobs, 4)},
+			name: "pg.insert.bulk.4", ours: insertMany(p, pl.bulk(), size, 4),
+			rivals: map[string]sample{"river": p.riverInsertMany(pl.bulk(), 4)},
 		},
 		{
 			name: "pg.burndown.million", repeat: 2, ours: burnDown(p, burning{n: million, size: size, worker: tuned()}),

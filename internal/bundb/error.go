@@ -83,12 +83,15 @@ func sqlState(err error) string {
 // the partition that it belongs in was made. Tables have no other checks to violate.
 const misrouted = "23514"
 
+// uniqueViolation is the state of a key that is there already.
+const uniqueViolation = "23505"
+
 // stateKind maps a SQLSTATE by its class; see PostgreSQL's manual, appendix A.
 func stateKind(state string) error {
 	switch {
 	case state == "":
 		return nil
-	case state == "23505":
+	case state == uniqueViolation:
 		return fault.ErrConflict
 	case state == misrouted:
 		return fault.ErrUnavailable

@@ -21,10 +21,18 @@ type InsertOne struct {
 	// and ?later for those of a [Due]. The row that it stores has a column
 	// created_at.
 	SQL string
+	// Key is the column that no two rows have in common. A row whose key is taken is not
+	// stored.
+	Key string
 
-	once sync.Once
-	text string // for PostgreSQL
+	once          sync.Once
+	alone, joined string // for PostgreSQL: as a transaction of its own, or in one of the caller
 }
+
+// unlessTaken keeps a taken key from being an error, which would spoil a transaction of
+// the caller. It is left out where there is none: the server would prepare for it on each
+// call, for every unique index of the table.
+func (q *InsertOne) unlessTaken() string { return " ON CONFLICT (" + q.Key + ") DO NOTHING" }
 
 // Due says when a row is due.
 type Due struct {
@@ -44,23 +52,28 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due,
 	if !postgres(db) || direct == nil {
 		return q.runWritten(ctx, db, now, due, values)
 	}
-	q.once.Do(func() { q.text = q.written(len(values)) })
+	q.once.Do(func() { q.write(len(values)) })
+	text := q.joined
+	if _, alone := db.(*bun.DB); alone {
+		text = q.alone
+	}
 	values = append(values, micros(now), micros(due.At), due.Delay.Microseconds(), due.Later.Microseconds())
 	var created Time
-	err = direct.QueryRowContext(ctx, q.text, values...).Scan(&created)
-	if errors.Is(err, sql.ErrNoRows) {
+	err = direct.QueryRowContext(ctx, text, values...).Scan(&created)
+	if errors.Is(err, sql.ErrNoRows) || sqlState(err) == uniqueViolation {
 		return false, now, nil
 	}
 	return err == nil, created.Time, err
 }
 
-// written returns the text for PostgreSQL; there are n values before those of the
-// instants.
-func (q *InsertOne) written(n int) string {
+// write sets the texts for PostgreSQL; there are n values before those of the instants.
+func (q *InsertOne) write(n int) {
 	clock := instant(n, "statement_timestamp()")
 	start := instant(n+1, clock+plus(n+2))
 	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3)).Replace(q.SQL)
-	return numbered(text) + " RETURNING created_at"
+	const returning = " RETURNING created_at"
+	text = numbered(text)
+	q.alone, q.joined = text+returning, text+q.unlessTaken()+returning
 }
 
 // instant reads parameter i, of microseconds since 1970, and where it is NULL
@@ -81,7 +94,7 @@ func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, d
 		return false, now, err
 	}
 	n := len(values)
-	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2)).Replace(q.SQL)
+	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2)).Replace(q.SQL) + q.unlessTaken()
 	start := due.At
 	if start.IsZero() {
 		start = now.Add(due.Delay)

@@ -208,15 +208,17 @@ func ExecAll(ctx context.Context, tx bun.Tx, statements []schema.QueryAppender) 
 		return Exec(ctx, tx, statements[0])
 	}
 	type written struct {
-		text []byte
+		text string
 		err  error
 	}
 	texts := make(chan written, len(statements)) // the writer never waits
 	go func() {
 		gen := schema.NewQueryGen(tx.Dialect())
+		var text []byte
 		for _, s := range statements {
-			text, err := s.AppendQuery(gen, nil)
-			texts <- written{text, err}
+			var err error
+			text, err = s.AppendQuery(gen, text[:0])
+			texts <- written{string(text), err}
 		}
 	}()
 	for range statements {
@@ -228,7 +230,7 @@ func ExecAll(ctx context.Context, tx bun.Tx, statements []schema.QueryAppender) 
 			continue // until the writer is done
 		}
 		var n int
-		n, err = affected(tx.Tx.ExecContext(ctx, string(w.text)))
+		n, err = affected(tx.Tx.ExecContext(ctx, w.text))
 		changed += n
 	}
 	return changed, err

@@ -92,7 +92,7 @@ func BenchmarkInsert(b *testing.B) {
 }
 
 func insertion(i int) jobs.Insertion {
-	return jobs.Insertion{Info: jobs.Info{
+	return jobs.Insertion{Info: &jobs.Info{
 		ID: jobs.ID(i + 1), Tenant: "a", Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 3, Timeout: time.Minute,
 		Args: []byte(`{"document":"reports/2031/05/quarterly-figures.pdf","language":"en","pages":12,"summary":true}`),
 	}}

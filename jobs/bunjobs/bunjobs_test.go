@@ -141,9 +141,10 @@ func TestAJobCommitsWithTheHostsRows(t *testing.T) {
 func TestATakenIDLeavesTheHostsTransactionUsable(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		db := open(t, fresh(t))
-		job := jobs.Insertion{Info: jobs.Info{ID: 1, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
-		other := job
-		other.ID = 2
+		job := jobs.Insertion{Info: &jobs.Info{ID: 1, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
+		info := *job.Info
+		info.ID = 2
+		other := jobs.Insertion{Info: &info}
 		err := db.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
 			store := bunjobs.New(tx)
 			for i, want := range []int{0, 1} {
@@ -193,7 +194,7 @@ func TestAnInsertionOfManyStatementsIsAllOrNothing(t *testing.T) {
 		store := bunjobs.New(open(t, fresh(t)))
 		batch := make([]jobs.Insertion, 6001) // three statements
 		for i := range batch {
-			batch[i] = jobs.Insertion{Info: jobs.Info{ID: jobs.ID(i + 1), Tenant: "a", Kind: "k", Queue: "q", Args: []byte("{}"), MaxAttempts: 1}}
+			batch[i] = jobs.Insertion{Info: &jobs.Info{ID: jobs.ID(i + 1), Tenant: "a", Kind: "k", Queue: "q", Args: []byte("{}"), MaxAttempts: 1}}
 		}
 		newest := func(want jobs.ID) {
 			t.Helper()

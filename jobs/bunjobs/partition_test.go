@@ -18,7 +18,7 @@ func TestAJobIsCompletedWhileItsPartitionIsMade(t *testing.T) {
 	db := open(t, dbtest.Postgres(t))
 	store := bunjobs.New(db)
 	now := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
-	job := jobs.Insertion{Info: jobs.Info{ID: 7, Kind: "k", Queue: "q", Priority: 5, Args: []byte("{}"), MaxAttempts: 1, Timeout: time.Minute}}
+	job := jobs.Insertion{Info: &jobs.Info{ID: 7, Kind: "k", Queue: "q", Priority: 5, Args: []byte("{}"), MaxAttempts: 1, Timeout: time.Minute}}
 	if _, err := store.Insert(ctx, []jobs.Insertion{job}, now); err != nil {
 		t.Fatal(err)
 	}

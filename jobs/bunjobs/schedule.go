@@ -3,7 +3,6 @@ package bunjobs
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -169,11 +168,6 @@ func (s *Store) Fire(ctx context.Context, firing jobs.Firing, now time.Time) err
 		}
 		if err != nil {
 			return err
-		}
-		for i := range firing.Jobs {
-			if at := slices.IndexFunc(fresh, func(in jobs.Insertion) bool { return in.ID == firing.Jobs[i].ID }); at >= 0 {
-				firing.Jobs[i] = fresh[at]
-			}
 		}
 		return forgetFires(ctx, tx, firing.Schedule)
 	}))

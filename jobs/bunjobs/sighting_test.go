@@ -26,7 +26,7 @@ func TestATransactionThatStaysOpenHidesNoJob(t *testing.T) {
 		batch := make([]jobs.Insertion, n)
 		for i := range batch {
 			ids++
-			batch[i] = jobs.Insertion{Info: jobs.Info{ID: ids, Tenant: tenant, Kind: "k", Queue: "q", Priority: priority, Args: []byte("{}"), MaxAttempts: 1}}
+			batch[i] = jobs.Insertion{Info: &jobs.Info{ID: ids, Tenant: tenant, Kind: "k", Queue: "q", Priority: priority, Args: []byte("{}"), MaxAttempts: 1}}
 		}
 		if taken, err := store.Insert(ctx, batch, time.Time{}); err != nil || len(taken) > 0 {
 			t.Fatalf("Insert = %v, %v", taken, err)

@@ -67,8 +67,8 @@ func (e *env) everyState() map[jobs.State]jobs.Info {
 		e.Fatal(err)
 	}
 	all[jobs.Cancelled] = info
-	all[jobs.Ready] = e.insert(t0, job())[0].Info
-	all[jobs.Scheduled] = e.insert(t0, job(delay(2*time.Hour)))[0].Info
+	all[jobs.Ready] = *e.insert(t0, job())[0].Info
+	all[jobs.Scheduled] = *e.insert(t0, job(delay(2*time.Hour)))[0].Info
 	return all
 }
 
@@ -100,7 +100,7 @@ var bulkCases = []testCase{
 		delete(all, jobs.Discarded)
 		delete(all, jobs.Cancelled)
 		other := e.insert(t0, job(unique("x"), limitKey("l"), priority(2), func(j *jobs.Insertion) { j.Metadata = map[string]string{"a": "b"} }))[0].Info
-		all[0] = other
+		all[0] = *other
 		running := all[jobs.Running]
 		running.Progress = jobs.Progress{Fraction: 0.5, Note: "half"}
 		if err := e.SaveProgress(e.ctx, leaseOf(running), running.Progress); err != nil {

@@ -19,7 +19,7 @@ var insertCases = []testCase{
 		got := e.wantState(in.ID, jobs.Ready, "RunAt has come")
 		e.wantTime(got.CreatedAt, t0, "CreatedAt")
 		e.wantTime(got.RunAt, t0, "RunAt")
-		e.wantStored(in.Info, "Insert")
+		e.wantStored(*in.Info, "Insert")
 	}},
 	{"everything about a job is kept", func(e *env) {
 		in := job(priority(2))
@@ -83,7 +83,7 @@ var insertCases = []testCase{
 		a, b := job(), job()
 		var stored atomic.Int32
 		atOnce(8, func(i int) {
-			batch := []jobs.Insertion{a, b}
+			batch := []jobs.Insertion{twin(a), twin(b)}
 			if i%2 == 1 {
 				slices.Reverse(batch)
 			}

@@ -203,13 +203,20 @@ type env struct {
 
 // job returns a job of tenant "a" that may run at once.
 func job(changes ...func(*jobs.Insertion)) jobs.Insertion {
-	in := jobs.Insertion{Info: jobs.Info{
+	in := jobs.Insertion{Info: &jobs.Info{
 		ID: jobs.ID(1_000_000 + lastID.Add(1)), Tenant: "a", Kind: "k", Queue: "q", Priority: 5,
 		Args: []byte(`{"n":1}`), MaxAttempts: 3, Timeout: time.Minute,
 	}}
 	for _, change := range changes {
 		change(&in)
 	}
+	return in
+}
+
+// twin returns a copy that shares nothing that stores set.
+func twin(in jobs.Insertion) jobs.Insertion {
+	info := *in.Info
+	in.Info = &info
 	return in
 }
 

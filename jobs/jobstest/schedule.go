@@ -209,7 +209,7 @@ var scheduleCases = []scheduleCase{
 			if got.State != jobs.Ready || in.State != jobs.Ready {
 				e.Errorf("job %d is %s, returned as %s; want ready", i, got.State, in.State)
 			}
-			e.wantStored(in.Info, "Fire")
+			e.wantStored(*in.Info, "Fire")
 		}
 		e.wantNames(e.due([]string{"k"}, 0, 10), "it has moved on")
 	}},

@@ -22,7 +22,7 @@ func (e *env) offer(now time.Time, in jobs.Insertion) jobs.ID {
 	e.Helper()
 	got := e.insert(now, in)[0]
 	if got.DuplicateOf == 0 {
-		e.wantStored(got.Info, "Insert")
+		e.wantStored(*got.Info, "Insert")
 		return 0
 	}
 	_, err := e.Get(e.ctx, in.Tenant, in.ID)
@@ -99,7 +99,7 @@ var uniqueCases = []testCase{
 			if repeats := got[i].DuplicateOf != 0; repeats != want {
 				e.Errorf("job %d repeats another: %t, want %t", i, repeats, want)
 			} else if !repeats {
-				e.wantStored(got[i].Info, "Insert")
+				e.wantStored(*got[i].Info, "Insert")
 			}
 		}
 		if got[2].DuplicateOf != got[0].ID {

@@ -433,7 +433,7 @@ func TestAJobThatWasSpoiltByHandHidesNoOther(t *testing.T) {
 	token := s.key("acme", "*")
 	s.create(token, "1", mail)
 	for id, args := range []string{"not json", "", "null", "[1]", "{\"open\":"} {
-		bad := jobs.Insertion{Info: jobs.Info{ID: jobs.ID(id + 1), Tenant: "acme", Kind: "mail", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(args)}}
+		bad := jobs.Insertion{Info: &jobs.Info{ID: jobs.ID(id + 1), Tenant: "acme", Kind: "mail", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(args)}}
 		if _, err := s.stores.Jobs.Insert(t.Context(), []jobs.Insertion{bad}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}

@@ -295,7 +295,7 @@ var txCases = map[string]func(*env){
 
 // touchAll changes something in every store.
 func (e *env) touchAll(ctx context.Context, tx levqor.Stores) error {
-	job := jobs.Insertion{Info: jobs.Info{ID: 7, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
+	job := jobs.Insertion{Info: &jobs.Info{ID: 7, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
 	_, err := tx.Jobs.Insert(ctx, []jobs.Insertion{job}, t0)
 	_, keyErr := tx.Keys.InsertKey(ctx, key("key_7"), t0)
 	_, _, beginErr := tx.Idempotency.Begin(ctx, levqor.IdempotencyRecord{Scope: scope, Fingerprint: []byte("f")}, time.Hour, t0)

@@ -1,0 +1,2 @@
+-- Nothing to do: this number is for PostgreSQL's indexes.
+SELECT 1;
