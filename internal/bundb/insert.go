@@ -11,53 +11,62 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 )
+
+const day = 24 * time.Hour
 
 // InsertOne is a statement that stores one row or none. PostgreSQL gets the values
 // apart from the text and keeps its plan: bun writes values into the text, and
 // reading and planning that again takes longer than storing the row, measured.
 type InsertOne struct {
-	// SQL holds ?0, ?1 … for the values, ?now for the instant of the call, and ?due
-	// and ?later for those of a [Due]. The row that it stores has a column
-	// created_at.
+	// SQL holds ?0, ?1 … for the values, ?now for the instant of the call, and ?due,
+	// ?later, ?since and ?until for those of [Instants]. The row that it stores has a
+	// column created_at.
 	SQL string
 	// Key is the column that no two rows have in common. A row whose key is taken is not
 	// stored.
 	Key string
 
-	once          sync.Once
-	alone, joined string // for PostgreSQL: as a transaction of its own, or in one of the caller
+	texts sync.Map // for PostgreSQL: from what since stands for to texts
 }
 
-// unlessTaken keeps a taken key from being an error, which would spoil a transaction of
-// the caller. It is left out where there is none: the server would prepare for it on each
-// call, for every unique index of the table.
-func (q *InsertOne) unlessTaken() string { return " ON CONFLICT (" + q.Key + ") DO NOTHING" }
+// texts are those of a day.
+type texts struct {
+	alone  string // makes a transaction of its own
+	joined string // within one of the caller
+}
 
-// Due says when a row is due.
-type Due struct {
-	// At is when, or the zero time for Delay after now.
+// Instants are those that an [InsertOne] writes or compares with.
+type Instants struct {
+	// At is when the row is due, or the zero time for Delay after now.
 	At    time.Time
 	Delay time.Duration
 	// Later lies that long after the row is due.
 	Later time.Duration
+	// Around lies at least a day after ?since and before ?until. These two begin a day
+	// and are part of the text, so that the server leaves out partitions when it plans
+	// and not on each call: it would lock them all.
+	Around time.Time
 }
+
+func (i Instants) since() time.Time { return i.Around.Add(-day).Truncate(day) }
+func (i Instants) until() time.Time { return i.since().Add(3 * day) }
 
 var placeholder = regexp.MustCompile(`\?\d+`)
 
 // Run returns whether the row was stored, and the instant that now stood for.
-func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due, values ...any) (ok bool, at time.Time, err error) {
+func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants Instants, values ...any) (ok bool, at time.Time, err error) {
 	now = Clock(db, now)
 	direct := direct(db)
 	if !postgres(db) || direct == nil {
-		return q.runWritten(ctx, db, now, due, values)
+		return q.runWritten(ctx, db, now, instants, values)
 	}
-	q.once.Do(func() { q.write(len(values)) })
-	text := q.joined
+	text := q.textsOf(db, instants, len(values)).joined
 	if _, alone := db.(*bun.DB); alone {
-		text = q.alone
+		text = q.textsOf(db, instants, len(values)).alone
 	}
-	values = append(values, micros(now), micros(due.At), due.Delay.Microseconds(), due.Later.Microseconds())
+	values = append(values, micros(now), micros(instants.At), instants.Delay.Microseconds(), instants.Later.Microseconds())
 	var created Time
 	err = direct.QueryRowContext(ctx, text, values...).Scan(&created)
 	if errors.Is(err, sql.ErrNoRows) || sqlState(err) == uniqueViolation {
@@ -66,15 +75,27 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, due Due,
 	return err == nil, created.Time, err
 }
 
-// write sets the texts for PostgreSQL; there are n values before those of the instants.
-func (q *InsertOne) write(n int) {
+// textsOf returns the texts for PostgreSQL; there are n values before those of the
+// instants.
+func (q *InsertOne) textsOf(db bun.IDB, instants Instants, n int) texts {
+	if t, ok := q.texts.Load(instants.since()); ok {
+		return t.(texts)
+	}
 	clock := instant(n, "statement_timestamp()")
 	start := instant(n+1, clock+plus(n+2))
-	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3)).Replace(q.SQL)
+	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3),
+		"?since", literal(db, instants.since()), "?until", literal(db, instants.until())).Replace(q.SQL)
 	const returning = " RETURNING created_at"
 	text = numbered(text)
-	q.alone, q.joined = text+returning, text+q.unlessTaken()+returning
+	t := texts{alone: text + returning, joined: text + q.unlessTaken() + returning}
+	q.texts.Store(instants.since(), t)
+	return t
 }
+
+// unlessTaken keeps a taken key from being an error, which would spoil a transaction of
+// the caller. It is left out where there is none: the server would prepare for it on each
+// call, for every unique index of the table.
+func (q *InsertOne) unlessTaken() string { return " ON CONFLICT (" + q.Key + ") DO NOTHING" }
 
 // instant reads parameter i, of microseconds since 1970, and where it is NULL
 // something else.
@@ -88,19 +109,26 @@ func plus(i int) string {
 }
 
 // runWritten writes the values into the text.
-func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, due Due, values []any) (ok bool, at time.Time, err error) {
+func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, instants Instants, values []any) (ok bool, at time.Time, err error) {
 	now, err = Instant(ctx, db, now)
 	if err != nil {
 		return false, now, err
 	}
 	n := len(values)
-	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2)).Replace(q.SQL) + q.unlessTaken()
-	start := due.At
+	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2),
+		"?since", literal(db, instants.since()), "?until", literal(db, instants.until())).Replace(q.SQL) + q.unlessTaken()
+	start := instants.At
 	if start.IsZero() {
-		start = now.Add(due.Delay)
+		start = now.Add(instants.Delay)
 	}
-	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Time{now}, Time{start}, Time{start.Add(due.Later)})...))
+	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Time{now}, Time{start}, Time{start.Add(instants.Later)})...))
 	return stored == 1, now, err
+}
+
+// literal returns an instant as SQL.
+func literal(db bun.IDB, t time.Time) string {
+	text, _ := Time{t}.AppendQuery(schema.NewQueryGen(db.Dialect()), nil) // never fails
+	return string(text)
 }
 
 // querier runs a statement whose values the driver sends.

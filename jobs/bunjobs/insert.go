@@ -62,11 +62,11 @@ func anyUnique(batch []jobs.Insertion) bool {
 var insertOneSQL = bundb.InsertOne{Key: "id", SQL: `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, metadata, created_at, run_at, turn, epoch)
 	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?8, ?9, ?now, ?due, ?later, 0
-	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?10)`}
+	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?since AND finished_at < ?until)`}
 
 func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
-	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Due{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt)},
-		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), metadataText(j.Metadata), since(j.ID))
+	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Instants{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt), Around: j.ID.Time()},
+		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), metadataText(j.Metadata))
 	if err != nil {
 		return err
 	}

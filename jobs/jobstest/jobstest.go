@@ -191,6 +191,9 @@ var t0 = time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC)
 // lease is how long nodes of the cases live without a heartbeat.
 const lease = 10 * time.Second
 
+// firstID is an ID made at t0: see [jobs.ID.Time].
+var firstID = jobs.ID((t0.UnixMilli() - jobs.ID(0).Time().UnixMilli()) << 22)
+
 // lastID makes IDs that no two jobs of a test binary share.
 var lastID atomic.Int64
 
@@ -204,7 +207,7 @@ type env struct {
 // job returns a job of tenant "a" that may run at once.
 func job(changes ...func(*jobs.Insertion)) jobs.Insertion {
 	in := jobs.Insertion{Info: &jobs.Info{
-		ID: jobs.ID(1_000_000 + lastID.Add(1)), Tenant: "a", Kind: "k", Queue: "q", Priority: 5,
+		ID: firstID + jobs.ID(lastID.Add(1)), Tenant: "a", Kind: "k", Queue: "q", Priority: 5,
 		Args: []byte(`{"n":1}`), MaxAttempts: 3, Timeout: time.Minute,
 	}}
 	for _, change := range changes {
