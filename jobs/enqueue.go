@@ -103,29 +103,29 @@ const sharedBatch = 1000
 // first. Of a long batch another goroutine takes one half, since the store has nothing to
 // do before all jobs are known to be sound. A panic reaches the caller in either case.
 func inHalves(n int, do func(i int) error) error {
-	half := 0
-	if n >= sharedBatch {
-		half = n / 2
+	if n < sharedBatch {
+		return errors.Join(each(0, n, do)...)
 	}
-	var low, high []error
+	var low []error
 	panicked := make(chan any, 1)
 	go func() {
 		defer func() { panicked <- recover() }()
-		for i := range half {
-			if err := do(i); err != nil {
-				low = append(low, err)
-			}
-		}
+		low = each(0, n/2, do)
 	}()
-	for i := half; i < n; i++ {
-		if err := do(i); err != nil {
-			high = append(high, err)
-		}
-	}
+	high := each(n/2, n, do)
 	if p := <-panicked; p != nil {
 		panic(p)
 	}
 	return errors.Join(append(low, high...)...)
+}
+
+func each(from, to int, do func(i int) error) (errs []error) {
+	for i := from; i < to; i++ {
+		if err := do(i); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // among returns an error about one of the entries with its index before the fields, if
