@@ -15,6 +15,8 @@ import (
 var (
 	errTimeout = errors.New("the attempt took longer than its timeout")
 	errDrain   = errors.New("the worker is shutting down")
+
+	errUnstarted = errors.New("the attempt has not begun")
 )
 
 // errPanic is the failure of an attempt whose code panicked. What it panicked
@@ -142,7 +144,7 @@ func (r *run) finish(a *attempt, result []byte, err error) (first bool) {
 
 // outcome decides what becomes of the job.
 func (r *run) outcome(a *attempt, result []byte, err, why error) Outcome {
-	if err != nil && errors.Is(why, errDrain) {
+	if err != nil && (errors.Is(why, errDrain) || errors.Is(why, errUnstarted)) {
 		return Outcome{Lease: a.lease(), State: Ready}
 	}
 	if err == nil && a.settled.Load() {

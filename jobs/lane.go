@@ -18,6 +18,10 @@ const (
 // the store works on one, another is read and given out.
 const maxClaims = 2
 
+// patience is how long a job that was claimed ahead waits for a place, at least: after
+// that, or twice as long, it is handed back for others, since handlers have become slow.
+const patience = time.Second
+
 // claimGrace is how long a claim may take when the worker is told to end.
 const claimGrace = 2 * time.Second
 
@@ -101,6 +105,8 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	defer stop()
 	f := &fetcher{run: r, lane: l, timer: time.NewTimer(0), measured: time.Now()} //nolint:forbidigo // measures a pace
 	defer f.timer.Stop()
+	late := time.NewTicker(patience)
+	defer late.Stop()
 	for ctx.Err() == nil {
 		if f.measurePace(); f.mayClaim() {
 			f.claim(ctx, base)
@@ -119,6 +125,10 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 			f.resting = false
 		case <-f.timer.C:
 			f.resting, f.patient = false, false
+		case <-late.C:
+			for _, a := range l.late() {
+				r.unstarted(a)
+			}
 		case <-l.room:
 		}
 	}

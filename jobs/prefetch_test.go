@@ -97,3 +97,55 @@ func TestJobsClaimedAheadAreReadyAtOnceWhenTheWorkerStops(t *testing.T) {
 		}
 	})
 }
+
+// Jobs that were short and have become long are not kept by the worker that claimed them
+// ahead: another one has them within two seconds.
+func TestJobsClaimedAheadAreHandedBackWhenHandlersBecomeSlow(t *testing.T) {
+	const places, short, long = 10, 1000, 400
+	synctest.Test(t, func(t *testing.T) {
+		store, registry := jobs.NewMemStore(), jobs.NewRegistry(nil)
+		var started atomic.Int64
+		handle(t, registry, func(ctx context.Context, _ *jobs.Job[add]) (int, error) {
+			if started.Add(1) <= short {
+				time.Sleep(time.Millisecond)
+				return 0, nil
+			}
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}, nil)
+		queue := jobs.New(store, registry, nil)
+		entries := make([]jobs.Entry, short+long)
+		for i := range entries {
+			entries[i].Args = add{}
+		}
+		if _, err := queue.EnqueueMany(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		stop := work(t, store, registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: places}})
+		defer stop()
+		for started.Load() < short+places {
+			time.Sleep(time.Millisecond)
+		}
+		running := func() []jobs.Info {
+			page, err := queue.List(t.Context(), jobs.ListQuery{States: []jobs.State{jobs.Running}, Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page
+		}
+		if n := len(running()); n < long/2 {
+			t.Fatalf("%d jobs were claimed, want most of them ahead", n)
+		}
+		stopOther := work(t, store, registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: long}})
+		defer stopOther()
+		time.Sleep(2500 * time.Millisecond)
+		if n := started.Load(); n != short+long {
+			t.Errorf("%d of %d jobs have started, want all", n, short+long)
+		}
+		for _, info := range running() {
+			if info.Attempt != 1 {
+				t.Errorf("job %v runs its attempt %d, want the first: it had not begun before", info.ID, info.Attempt)
+			}
+		}
+	})
+}

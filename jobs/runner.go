@@ -15,6 +15,8 @@ type runners struct {
 	count  int
 	idle   []chan struct{} // those that rest, the last to rest at the end
 	coming bool            // one was called and has not looked for a job yet
+	taken  int             // jobs that were taken since waited was noted
+	waited int             // jobs that waited then
 }
 
 // call sees to it that a runner looks for a job if any waits. Whoever takes one calls
@@ -72,12 +74,26 @@ func (l *lane) look(called bool) (a *attempt, rest chan struct{}) {
 	}
 	select {
 	case a = <-l.waiting:
+		l.runners.taken++
 		return a, nil
 	default:
 		rest = make(chan struct{})
 		l.runners.idle = append(l.runners.idle, rest)
 		return nil, rest
 	}
+}
+
+// late takes out the jobs that have waited since it was called last: the first ones, as
+// many as were not taken of those that waited then.
+func (l *lane) late() (late []*attempt) {
+	rs := &l.runners
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for range rs.waited - rs.taken {
+		late = append(late, <-l.waiting)
+	}
+	rs.waited, rs.taken = len(l.waiting), 0
+	return late
 }
 
 // close sends the runners that rest home, and those that do not when they have taken
@@ -138,7 +154,8 @@ func (r *run) handBack(l *lane) {
 	}
 }
 
+// unstarted hands a job back as if it had not been claimed.
 func (r *run) unstarted(a *attempt) {
-	a.stop(errDrain)
-	r.finish(a, nil, errDrain)
+	a.stop(errUnstarted)
+	r.finish(a, nil, errUnstarted)
 }

@@ -106,7 +106,7 @@ func (r *run) recordRefused(ctx context.Context, out Outcome, refused error) err
 
 // settled forgets recorded attempts.
 func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
-	ended := map[string]bool{} // queues in which limits leave room now
+	ended := map[string]bool{} // queues in which there is something to claim now
 	defer func() {
 		for queue := range ended {
 			r.registry.wakes.wake(queue)
@@ -122,7 +122,8 @@ func (r *run) settled(ctx context.Context, batch []Outcome, results []error) {
 				ended[a.lane.queue] = true
 			}
 			if batch[i].State == Ready {
-				r.registry.signal(verbReady, a.lane.queue) // handed back, for others
+				ended[a.lane.queue] = true // handed back, for others
+				r.registry.signal(verbReady, a.lane.queue)
 			}
 		}
 		if err == nil || own {
