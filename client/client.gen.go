@@ -1169,7 +1169,7 @@ type ClientInterface interface {
 
 	// PauseQueue Pause a queue
 	//
-	// Its jobs do not start until it is resumed; those that run go on.
+	// Its jobs do not start until it is resumed. Those that run go on, and so do the few that workers have claimed ahead: what they start within a twentieth of a second, at most 2,000 each.
 	//
 	// Corresponds with POST /api/v1/queues/{queue}/pause (the `PauseQueue` operationId).
 	PauseQueue(ctx context.Context, queue QueueName, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1649,7 +1649,7 @@ func (c *Client) PutQueue(ctx context.Context, queue QueueName, body PutQueueJSO
 
 // PauseQueue Pause a queue
 //
-// Its jobs do not start until it is resumed; those that run go on.
+// Its jobs do not start until it is resumed. Those that run go on, and so do the few that workers have claimed ahead: what they start within a twentieth of a second, at most 2,000 each.
 //
 // Corresponds with POST /api/v1/queues/{queue}/pause (the `PauseQueue` operationId).
 func (c *Client) PauseQueue(ctx context.Context, queue QueueName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3410,7 +3410,7 @@ type ClientWithResponsesInterface interface {
 
 	// PauseQueueWithResponse Pause a queue
 	//
-	// Its jobs do not start until it is resumed; those that run go on.
+	// Its jobs do not start until it is resumed. Those that run go on, and so do the few that workers have claimed ahead: what they start within a twentieth of a second, at most 2,000 each.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5515,7 +5515,7 @@ func (c *ClientWithResponses) PutQueueWithResponse(ctx context.Context, queue Qu
 
 // PauseQueueWithResponse Pause a queue
 //
-// Its jobs do not start until it is resumed; those that run go on.
+// Its jobs do not start until it is resumed. Those that run go on, and so do the few that workers have claimed ahead: what they start within a twentieth of a second, at most 2,000 each.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -106,6 +106,7 @@ type SerialStore interface {
 const (
 	maxBulk, minBulk = 250, 50
 	bulkTime         = time.Millisecond
+	maxBulkConflicts = 3
 	bulkPause        = 10 * time.Millisecond
 )
 
@@ -139,7 +140,7 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (result BulkR
 	}
 	store, ok := q.store.(SerialStore)
 	serial := ok && store.Serial()
-	left, size := change.Limit, maxBulk
+	left, size, conflicts := change.Limit, maxBulk, 0
 	for {
 		change.After, change.Limit = result.Last, size
 		if left > 0 {
@@ -148,9 +149,14 @@ func (q *Queue) ChangeMany(ctx context.Context, change BulkChange) (result BulkR
 		begun := time.Now() //nolint:forbidigo // how long a call takes is no matter of the store's clock
 		batch, err := q.store.ChangeBatch(ctx, q.tenant, change, q.now())
 		took := time.Since(begun) //nolint:forbidigo // see above
+		if errors.Is(err, ErrConflict) && conflicts < maxBulkConflicts {
+			conflicts++ // a job of the batch had its unique place taken meanwhile: the next look sees it
+			continue
+		}
 		if err != nil {
 			return result, fmt.Errorf("jobs: change many: %w", err)
 		}
+		conflicts = 0
 		q.tellChanged(change.Operation, batch.Changed)
 		result.add(batch)
 		if left -= change.Limit; batch.Done || left == 0 {

@@ -104,3 +104,31 @@ func ExampleQueue_ChangeMany() {
 	fmt.Println(result.Changed, result.Done, err)
 	// Output: 2 true <nil>
 }
+
+// contended is a store in which others take what a bulk change is about to change.
+type contended struct {
+	*jobs.MemStore
+	conflicts int
+}
+
+func (s *contended) ChangeBatch(ctx context.Context, tenant string, change jobs.BulkChange, now time.Time) (jobs.BulkResult, error) {
+	if s.conflicts--; s.conflicts >= 0 {
+		return jobs.BulkResult{}, jobs.ErrConflict
+	}
+	return s.MemStore.ChangeBatch(ctx, tenant, change, now)
+}
+
+func TestABulkChangeLooksAgainAfterAConflict(t *testing.T) {
+	store := &contended{MemStore: jobs.NewMemStore()}
+	queue := jobs.New(store, jobs.NewRegistry(nil), nil)
+	for conflicts, want := range map[int]error{3: nil, 4: jobs.ErrConflict} {
+		if _, err := queue.Enqueue(t.Context(), Greet{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		store.conflicts = conflicts
+		result, err := queue.ChangeMany(t.Context(), jobs.BulkChange{Operation: jobs.BulkCancel})
+		if !errors.Is(err, want) || (result.Changed == 0) != (want != nil) {
+			t.Errorf("ChangeMany after %d conflicts = %+v, %v; want %v", conflicts, result, err, want)
+		}
+	}
+}

@@ -139,6 +139,10 @@ type LimitStore interface {
 	// hold for claims of all processes within a second.
 	PutQueue(ctx context.Context, settings QueueSettings) error
 
+	// PauseQueue says whether a queue is paused, leaves its other settings as they are
+	// whoever changes them meanwhile, and reports whether that is new.
+	PauseQueue(ctx context.Context, queue string, paused bool) (changed bool, err error)
+
 	// GetQueue returns the settings of a queue; without any but its name where none
 	// were put.
 	GetQueue(ctx context.Context, queue string) (QueueSettings, error)
@@ -151,26 +155,22 @@ type LimitStore interface {
 // Queues are the settings of the queues of a store. They hold for all tenants, so
 // only the operator of a service may change them.
 type Queues struct {
-	store  LimitStore
-	events *events
+	store    LimitStore
+	registry *Registry
 }
 
 // NewQueues returns the settings that a store keeps.
-func NewQueues(store LimitStore) *Queues { return &Queues{store: store, events: &events{}} }
+func NewQueues(store LimitStore) *Queues { return &Queues{store: store, registry: NewRegistry(nil)} }
 
 // ForRegistry returns the same settings, whose changes are told to the subscribers of
-// a registry.
+// a registry and to its workers, who look at once for what may start now.
 func (q *Queues) ForRegistry(registry *Registry) *Queues {
-	return &Queues{store: q.store, events: &registry.events}
+	return &Queues{store: q.store, registry: registry}
 }
 
 // Put stores the settings of a queue in the place of those that it has. It returns an
 // ErrInvalid that names each wrong field.
 func (q *Queues) Put(ctx context.Context, settings QueueSettings) error {
-	return q.put(ctx, settings, EventQueueChanged)
-}
-
-func (q *Queues) put(ctx context.Context, settings QueueSettings, event EventType) error {
 	err := settings.validate()
 	if err == nil {
 		err = q.store.PutQueue(ctx, settings)
@@ -178,8 +178,15 @@ func (q *Queues) put(ctx context.Context, settings QueueSettings, event EventTyp
 	if err != nil {
 		return fmt.Errorf("jobs: put queue: %w", err)
 	}
-	q.events.queue(event, settings.Queue)
+	q.tell(EventQueueChanged, settings.Queue)
 	return nil
+}
+
+func (q *Queues) tell(event EventType, queue string) {
+	q.registry.events.queue(event, queue)
+	if event != EventQueuePaused {
+		q.registry.Wake(queue)
+	}
 }
 
 // Get returns the settings of a queue, without any but its name where none were put.
@@ -200,22 +207,28 @@ func (q *Queues) List(ctx context.Context) ([]QueueSettings, error) {
 	return all, nil
 }
 
-// Pause keeps the jobs of a queue from starting, in all processes; those that run go
-// on.
+// Pause keeps the jobs of a queue from starting, in all processes. Those that run go on,
+// and so do those that workers have claimed ahead: what they start within 50 ms, at most
+// 2,000 each.
 func (q *Queues) Pause(ctx context.Context, queue string) error { return q.pause(ctx, queue, true) }
 
 // Resume lets the jobs of a paused queue start again.
 func (q *Queues) Resume(ctx context.Context, queue string) error { return q.pause(ctx, queue, false) }
 
 func (q *Queues) pause(ctx context.Context, queue string, paused bool) error {
-	settings, err := q.Get(ctx, queue)
-	if err != nil || settings.Paused == paused {
-		return err
+	settings := QueueSettings{Queue: queue}
+	err := settings.validate()
+	changed := false
+	if err == nil {
+		changed, err = q.store.PauseQueue(ctx, queue, paused)
 	}
-	settings.Paused = paused
-	event := EventQueueResumed
-	if paused {
-		event = EventQueuePaused
+	switch {
+	case err != nil:
+		return fmt.Errorf("jobs: pause queue: %w", err)
+	case changed && paused:
+		q.tell(EventQueuePaused, queue)
+	case changed:
+		q.tell(EventQueueResumed, queue)
 	}
-	return q.put(ctx, settings, event)
+	return nil
 }

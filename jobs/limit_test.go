@@ -72,6 +72,42 @@ func TestAPausedQueueGoesOnWhenItIsResumed(t *testing.T) {
 	})
 }
 
+// Workers that look once an hour learn at once that a queue goes on, or that the place of
+// a job that was cancelled is free.
+func TestWhatMayStartNowStartsAtOnce(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		handle(t, b.registry, func(ctx context.Context, _ *jobs.Job[add]) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}, nil)
+		queues := jobs.NewQueues(b.store).ForRegistry(b.registry)
+		ctx := context.Background()
+		if err := queues.Put(ctx, jobs.QueueSettings{Queue: "default", MaxRunning: 1, Paused: true}); err != nil {
+			t.Fatal(err)
+		}
+		first, second, third := b.enqueue(nil), b.enqueue(nil), b.enqueue(nil)
+		defer work(t, b.store, b.registry, &jobs.WorkerOptions{Poll: time.Hour})()
+		time.Sleep(time.Minute)
+		for _, step := range []struct {
+			what string
+			do   func() error
+			runs jobs.ID
+		}{
+			{"is resumed", func() error { return queues.Resume(ctx, "default") }, first},
+			{"has a job less", func() error { _, err := b.queue.Cancel(ctx, first); return err }, second},
+			{"may run more", func() error { return queues.Put(ctx, jobs.QueueSettings{Queue: "default", MaxRunning: 2}) }, third},
+		} {
+			if err := step.do(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second) // what one process has set holds for others within a second
+			if got := b.get(step.runs); got.State != jobs.Running {
+				t.Errorf("the queue %s, and the job is %s", step.what, got.State)
+			}
+		}
+	})
+}
+
 func TestBadLimitsAreRefusedAndNotStored(t *testing.T) {
 	queues := jobs.NewQueues(jobs.NewMemStore())
 	for want, settings := range map[string]jobs.QueueSettings{

@@ -33,6 +33,21 @@ func (s *MemStore) PutQueue(ctx context.Context, settings QueueSettings) error {
 	return nil
 }
 
+// PauseQueue implements [LimitStore].
+func (s *MemStore) PauseQueue(ctx context.Context, queue string, paused bool) (changed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	defer s.lock()()
+	settings := s.queues[queue]
+	if settings.Paused == paused {
+		return false, nil
+	}
+	settings.Queue, settings.Paused = queue, paused
+	set(s.memState, s.queues, queue, settings)
+	return true, nil
+}
+
 // GetQueue implements [LimitStore].
 func (s *MemStore) GetQueue(ctx context.Context, queue string) (QueueSettings, error) {
 	if err := ctx.Err(); err != nil {

@@ -247,6 +247,9 @@ func (r *run) lose(l Lease) {
 	if a := r.attempt(l); a != nil && !a.settled.Load() {
 		r.drop(a)
 		r.interrupt(a, ErrLeaseLost)
+		if a.lane.guarded.Load() {
+			r.registry.wakes.wake(a.lane.queue) // limits leave room now
+		}
 	}
 }
 

@@ -38,10 +38,17 @@ func endWorker(r *rig) {
 	}
 	w := r.start(task{Role: "work", Places: places, Drain: limit, Quiet: true, Period: time.Hour})
 	running := func() int { return r.count("SELECT count(*) FROM levqor_jobs_live WHERE state = 3") }
-	r.await(patience, "the long jobs run", func() bool {
-		return r.count("SELECT count(*) FROM levqor_jobs_done") == short && running() >= places
+	done := func() int { return r.count("SELECT count(*) FROM levqor_jobs_done") }
+	var ended, claimed int
+	var since time.Time // that number have ended
+	r.await(patience, "the long jobs run, and more are held", func() bool {
+		before := ended
+		ended, claimed = done(), running()
+		if ended != before {
+			since = time.Now()
+		}
+		return ended > short/2 && time.Since(since) > 200*time.Millisecond && claimed > places
 	})
-	claimed := running()
 	begun := time.Now()
 	w.signal(syscall.SIGTERM)
 	r.await(patience, "what has not started is ready", func() bool { return running() <= places })
@@ -61,11 +68,8 @@ func endWorker(r *rig) {
 	if full() && took > limit+2*time.Second {
 		r.Errorf("the process ended after %v, want %v", took, limit)
 	}
-	if claimed == places {
-		r.Error("no job was claimed ahead")
-	}
-	if n := r.count("SELECT count(*) FROM levqor_jobs_live WHERE state = 2 AND attempt = 0 AND node IS NULL"); n != long {
-		r.Errorf("%d jobs are ready with no attempt counted, want %d", n, long)
+	if n, want := r.count("SELECT count(*) FROM levqor_jobs_live WHERE state = 2 AND attempt = 0 AND node IS NULL"), short+long-done(); n != want {
+		r.Errorf("%d jobs are ready with no attempt counted, want %d", n, want)
 	}
 	r.Logf("%d jobs claimed ahead were ready after %.2f s, the process ended after %.2f s", claimed-places, ready.Seconds(), took.Seconds())
 }

@@ -178,6 +178,9 @@ func (a *archive) thin(ctx context.Context, part bundb.Partition) error {
 	if err != nil || n > 0 {
 		return err
 	}
+	if n, err = bundb.Count(ctx, a.tx, part.Name, bun.Safe("state <> 7"), 1); err != nil || n > 0 {
+		return err // somebody holds what was not deleted
+	}
 	return history.Rename(ctx, a.tx, part, named(restPrefix, part.To.Time))
 }
 

@@ -74,6 +74,20 @@ func (s *Store) PutQueue(ctx context.Context, settings jobs.QueueSettings) error
 	return bundb.Err(err)
 }
 
+// PauseQueue implements [jobs.LimitStore].
+func (s *Store) PauseQueue(ctx context.Context, queue string, paused bool) (changed bool, err error) {
+	defer s.queues.forget(queue)
+	statement := bun.SafeQuery("UPDATE levqor_jobs_queue SET paused = FALSE WHERE name = ? AND paused", queue)
+	if paused {
+		statement = bun.SafeQuery(`
+			INSERT INTO levqor_jobs_queue AS q (name, paused, max_running, max_per_tenant, max_per_key, rate_count, rate_per, key_rate_count, key_rate_per, weights)
+			VALUES (?, TRUE, 0, 0, 0, 0, 0, 0, 0, 'null')
+			ON CONFLICT (name) DO UPDATE SET paused = TRUE WHERE NOT q.paused`, queue)
+	}
+	n, err := bundb.Exec(ctx, s.db, statement)
+	return n == 1, bundb.Err(err)
+}
+
 // GetQueue implements [jobs.LimitStore].
 func (s *Store) GetQueue(ctx context.Context, queue string) (jobs.QueueSettings, error) {
 	settings, err := readQueue(ctx, s.db, queue, "")

@@ -107,6 +107,24 @@ var limitCases = []limitCase{
 			e.Errorf("ListQueues = %v, %v; want them in the order of their bytes", names, err)
 		}
 	}},
+	{"a pause changes nothing else and tells whether it is new", func(e *limitEnv) {
+		want := jobs.QueueSettings{Queue: "q", MaxRunning: 7, Weights: map[string]int{"a": 2}}
+		e.limit(want)
+		for _, queue := range []string{"q", "of no settings"} {
+			for i, paused := range []bool{false, true, true, false, false} {
+				changed, err := e.PauseQueue(e.ctx, queue, paused)
+				if isNew := i == 1 || i == 3; err != nil || changed != isNew {
+					e.Errorf("call %d of PauseQueue(%s, %t) = %t, %v; want %t", i, queue, paused, changed, err, isNew)
+				}
+				if got, err := e.GetQueue(e.ctx, queue); err != nil || got.Paused != paused {
+					e.Errorf("GetQueue after call %d = %+v, %v", i, got, err)
+				}
+			}
+		}
+		if got, err := e.GetQueue(e.ctx, "q"); err != nil || !reflect.DeepEqual(got, want) {
+			e.Errorf("GetQueue = %+v, %v; want %+v", got, err, want)
+		}
+	}},
 	{"a paused queue rests and others do not", func(e *limitEnv) {
 		e.join(1, t0)
 		e.limit(jobs.QueueSettings{Paused: true})
@@ -263,9 +281,10 @@ var limitCases = []limitCase{
 		ctx, cancel := context.WithCancel(e.ctx)
 		cancel()
 		put := e.PutQueue(ctx, jobs.QueueSettings{Queue: "q", Paused: true})
+		_, pause := e.PauseQueue(ctx, "q", true)
 		_, get := e.GetQueue(ctx, "q")
 		_, list := e.ListQueues(ctx)
-		for i, err := range []error{put, get, list} {
+		for i, err := range []error{put, pause, get, list} {
 			if !errors.Is(err, context.Canceled) || err.Error() != context.Canceled.Error() {
 				e.Errorf("call %d = %v, want the context's error alone", i, err)
 			}
