@@ -182,3 +182,22 @@ func OldestTransaction(ctx context.Context, db bun.IDB) (time.Duration, error) {
 		FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL`).Scan(ctx, &us)
 	return max(0, time.Duration(us)*time.Microsecond), err
 }
+
+// Slice returns how long a statement that goes through many rows may take. All calls of
+// a process wait for it on SQLite; on PostgreSQL it keeps dead rows from being cleared
+// away.
+func Slice(db bun.IDB) time.Duration {
+	if postgres(db) {
+		return 250 * time.Millisecond
+	}
+	return 3 * time.Millisecond
+}
+
+// LastText returns the SQL for a text in the last element of an array of objects, which a
+// column holds as JSON text; NULL where there is none.
+func LastText(db bun.IDB, column bun.Ident, field string) schema.QueryAppender {
+	if postgres(db) {
+		return bun.SafeQuery("(?::json -> -1 ->> ?)", column, field)
+	}
+	return bun.SafeQuery("json_extract(?, ?)", column, "$[#-1]."+field)
+}

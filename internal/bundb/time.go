@@ -130,3 +130,12 @@ func AtColumn(db bun.IDB, column bun.Ident) schema.QueryAppender {
 	}
 	return column
 }
+
+// Day returns the SQL for the beginning of the day of UTC that [Now] falls on.
+func Day(db bun.IDB, now time.Time) schema.QueryAppender {
+	now = Clock(db, now)
+	if now.IsZero() {
+		return bun.Safe("date_trunc('day', statement_timestamp(), 'UTC')")
+	}
+	return Time{now.Truncate(24 * time.Hour)}
+}

@@ -65,9 +65,9 @@ var linesSQL = bundb.Fixed{SQL: `
 // else the first of the tenants that follow. Of (tenant, limit_key) > (?, ?) SQLite uses
 // the first column alone, and would walk along all jobs of the line.
 func lineAfter(tenant, key string) string {
-	const keyed = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
-	return "COALESCE((" + keyed + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +
-		keyed + " AND k.tenant > " + tenant + " ORDER BY k.tenant, k.limit_key LIMIT 1))"
+	const inQueue = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
+	return "COALESCE((" + inQueue + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +
+		inQueue + " AND k.tenant > " + tenant + " ORDER BY k.tenant, k.limit_key LIMIT 1))"
 }
 
 // maxShares bounds the lines of each sort that share one claim.
@@ -243,11 +243,11 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 		return nil, false, err
 	}
 	all = true
-	var unkeyed, keyed int
+	var tenants, lines int // of jobs without a limit key, and of those with one
 	for _, r := range rows {
-		count := &unkeyed
+		count := &tenants
 		if r.Part > 2 {
-			count = &keyed
+			count = &lines
 		}
 		if *count == limit {
 			all = false // the rest of the round comes next time
@@ -256,7 +256,7 @@ func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guar
 		*count++
 		ready = append(ready, jobs.LineKey{Tenant: r.Tenant, Key: r.Key})
 	}
-	return ready, all && unkeyed < limit && keyed < limit, nil
+	return ready, all && tenants < limit && lines < limit, nil
 }
 
 // take claims each line's share and adds the jobs to those of the claim.
