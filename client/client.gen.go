@@ -457,7 +457,7 @@ type JobsHealth struct {
 	// OldestReadySeconds How long the turn of the first ready job has come; grows if workers are too few, dead, or do not know a kind.
 	OldestReadySeconds float64 `json:"oldest_ready_seconds"`
 
-	// OldestTransactionSeconds The age of the oldest open transaction of the database server, which keeps dead rows from being cleared away.
+	// OldestTransactionSeconds The age of the oldest open transaction of the database, which keeps dead rows from being cleared away; of those that the service may see.
 	OldestTransactionSeconds float64 `json:"oldest_transaction_seconds"`
 }
 

@@ -22,9 +22,9 @@ type Health struct {
 	// DueLag is how long the first job that waits for its time, or the first schedule,
 	// has been due: grows if nobody promotes or fires.
 	DueLag time.Duration
-	// OldestTransaction is the age of the oldest open transaction of the database
-	// server: an old one keeps dead rows from being cleared away. Always 0 on a store
-	// without such.
+	// OldestTransaction is the age of the oldest open transaction of the database: an
+	// old one keeps dead rows from being cleared away. PostgreSQL shows those of other
+	// roles to a role with pg_read_all_stats only. Always 0 on a store without such.
 	OldestTransaction time.Duration
 	// ClockSkew is how far this process's clock is ahead of the store's, to within
 	// the time of a call: decides nothing, but confuses whoever reads logs.

@@ -179,7 +179,8 @@ func OldestTransaction(ctx context.Context, db bun.IDB) (time.Duration, error) {
 	var us int64
 	err := db.NewRaw(`
 		SELECT COALESCE(max(extract(epoch FROM clock_timestamp() - xact_start)) * 1000000, 0)::bigint
-		FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL`).Scan(ctx, &us)
+		FROM pg_stat_activity
+		WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL AND (datname IS NULL OR datname = current_database())`).Scan(ctx, &us)
 	return max(0, time.Duration(us)*time.Microsecond), err
 }
 

@@ -117,7 +117,7 @@ var figures = []struct {
 		func(h *jobs.Health) float64 { return h.DueLag.Seconds() },
 	},
 	{
-		desc("levqor_jobs_oldest_transaction_seconds", "Age of the oldest open transaction of the database server."),
+		desc("levqor_jobs_oldest_transaction_seconds", "Age of the oldest open transaction of the database."),
 		func(h *jobs.Health) float64 { return h.OldestTransaction.Seconds() },
 	},
 	{

@@ -62,7 +62,7 @@ func TestACollectorGivesCountsAndHealth(t *testing.T) {
 		# HELP levqor_jobs_oldest_ready_seconds How long the turn of the first ready job has come.
 		# TYPE levqor_jobs_oldest_ready_seconds gauge
 		levqor_jobs_oldest_ready_seconds 1.5
-		# HELP levqor_jobs_oldest_transaction_seconds Age of the oldest open transaction of the database server.
+		# HELP levqor_jobs_oldest_transaction_seconds Age of the oldest open transaction of the database.
 		# TYPE levqor_jobs_oldest_transaction_seconds gauge
 		levqor_jobs_oldest_transaction_seconds 3600
 		# HELP levqor_jobs_scrape_errors_total Scrapes that lack figures because the store did not answer in time.
