@@ -642,7 +642,7 @@ type Queue struct {
 	// MaxRunning How many of its jobs run at once.
 	MaxRunning *int `json:"max_running,omitempty"`
 
-	// Paused Its jobs do not start.
+	// Paused Its jobs do not start; see pauseQueue.
 	Paused bool `json:"paused"`
 
 	// Queue Example: default
@@ -688,7 +688,7 @@ type QueueSettings struct {
 	// MaxRunning How many of its jobs run at once.
 	MaxRunning *int `json:"max_running,omitempty"`
 
-	// Paused Its jobs do not start.
+	// Paused Its jobs do not start; see pauseQueue.
 	Paused *bool `json:"paused,omitempty"`
 
 	// Rate How many jobs start; `count` at once, and then evenly.

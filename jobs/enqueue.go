@@ -71,7 +71,9 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 // are to be unique and are there are returned with Duplicate set and do not keep the
 // others from being stored. The
 // field of an ErrInvalid begins with the index of the job, such as
-// "/3/args/url", where there is more than one.
+// "/3/args/url", where there is more than one. Of a thousand jobs and more some are
+// checked and written as JSON at the same time, so their arguments share nothing that
+// these methods change.
 func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
 	return q.registry.intake(ctx, entries, q.enqueueMany)
 }
@@ -83,7 +85,7 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 		batch[i].Info = &infos[i]
 		batch[i].ID = q.ids.next(now)
 	}
-	err := inHalves(len(batch), func(i int) error { return among(entries, i, q.ready(&batch[i], entries[i])) })
+	err := inHalves(len(batch), func(i int) error { return among(entries, i, q.complete(&batch[i], entries[i])) })
 	if err == nil {
 		err = q.insert(ctx, entries, batch)
 	}
@@ -101,21 +103,33 @@ const sharedBatch = 1000
 
 // inHalves calls do for each index below n and returns the errors, those of lower indexes
 // first. Of a long batch another goroutine takes one half, since the store has nothing to
-// do before all jobs are known to be sound. A panic reaches the caller in either case.
+// do before all jobs are known to be sound. It returns when both have ended, and passes a
+// panic on.
 func inHalves(n int, do func(i int) error) error {
 	if n < sharedBatch {
 		return errors.Join(each(0, n, do)...)
 	}
-	var low []error
-	panicked := make(chan any, 1)
-	go func() {
-		defer func() { panicked <- recover() }()
-		low = each(0, n/2, do)
+	var low, high []error
+	func() {
+		ended := make(chan any, 1)
+		go func() {
+			var how any = errors.New("jobs: the goroutine was ended by a method of the arguments")
+			defer func() {
+				if p := recover(); p != nil {
+					how = p
+				}
+				ended <- how
+			}()
+			low = each(0, n/2, do)
+			how = nil
+		}()
+		defer func() {
+			if p := <-ended; p != nil {
+				panic(p)
+			}
+		}()
+		high = each(n/2, n, do)
 	}()
-	high := each(n/2, n, do)
-	if p := <-panicked; p != nil {
-		panic(p)
-	}
 	return errors.Join(append(low, high...)...)
 }
 
@@ -152,8 +166,8 @@ func (q *Queue) EnqueueJSON(ctx context.Context, kind string, args []byte, opts 
 	return q.Enqueue(ctx, decoded, opts)
 }
 
-// ready makes a job with an ID ready to be stored.
-func (q *Queue) ready(in *Insertion, e Entry) (err error) {
+// complete checks a job that has an ID and fills in all else.
+func (q *Queue) complete(in *Insertion, e Entry) (err error) {
 	if err := q.prepare(in, e); err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ const (
 	EventRetrying
 	// EventSnoozed tells of a job that asked to run later, without an attempt counted.
 	EventSnoozed
-	// EventReturned tells of a job that a worker that shuts down gave back, without an
-	// attempt counted.
+	// EventReturned tells of a job that a worker gave back without an attempt counted,
+	// because it shuts down or its places became free too slowly.
 	EventReturned
 	// EventDiscarded tells of a job that used up its attempts or failed for good.
 	EventDiscarded

@@ -18,9 +18,9 @@ const (
 // the store works on one, another is read and given out.
 const maxClaims = 2
 
-// patience is how long a job that was claimed ahead waits for a place, at least: after
+// aheadTime is how long a job that was claimed ahead waits for a place, at least: after
 // that, or twice as long, it is handed back for others, since handlers have become slow.
-const patience = time.Second
+const aheadTime = time.Second
 
 // claimGrace is how long a claim may take when the worker is told to end.
 const claimGrace = 2 * time.Second
@@ -40,11 +40,13 @@ type lane struct {
 	wanted  atomic.Int64 // the room that the fetcher waits for
 	started atomic.Int64 // jobs started since the last measure
 	guarded atomic.Bool  // the queue has limits
+	most    atomic.Int64 // bound of ahead
 }
 
 func newLane(queue string, places int) *lane {
 	l := &lane{queue: queue, places: places, waiting: make(chan *attempt, places+maxPrefetch), room: make(chan struct{}, 1)}
 	l.runners.most = places
+	l.most.Store(maxPrefetch)
 	return l
 }
 
@@ -75,7 +77,21 @@ func (l *lane) exit() {
 // measure sets how many jobs to claim ahead from how many were started in a time.
 func (l *lane) measure(d time.Duration) {
 	pace := float64(l.started.Swap(0)) / max(d, time.Millisecond).Seconds()
-	l.ahead.Store(min(maxPrefetch, int64(pace*prefetchTime.Seconds())))
+	l.ahead.Store(min(l.most.Load(), int64(pace*prefetchTime.Seconds())))
+}
+
+// limit tells of the limits of the queue. No more is claimed ahead than its rates allow
+// in prefetchTime: what is handed back has used them up.
+func (l *lane) limit(settings QueueSettings) {
+	l.guarded.Store(settings.Guarded())
+	most := int64(maxPrefetch)
+	for _, rate := range []Rate{settings.Rate, settings.RatePerKey} {
+		if rate.Per > 0 {
+			most = min(most, int64(float64(rate.Count)*prefetchTime.Seconds()/rate.Per.Seconds()))
+		}
+	}
+	l.most.Store(most)
+	l.ahead.Store(min(most, l.ahead.Load()))
 }
 
 // fetcher claims jobs for a lane.
@@ -105,7 +121,7 @@ func (r *run) fetch(ctx, base context.Context, l *lane) {
 	defer stop()
 	f := &fetcher{run: r, lane: l, timer: time.NewTimer(0), measured: time.Now()} //nolint:forbidigo // measures a pace
 	defer f.timer.Stop()
-	late := time.NewTicker(patience)
+	late := time.NewTicker(aheadTime)
 	defer late.Stop()
 	for ctx.Err() == nil {
 		if f.measurePace(); f.mayClaim() {

@@ -12,7 +12,7 @@ import (
 type QueueSettings struct {
 	// Queue is the queue's name.
 	Queue string
-	// Paused keeps its jobs from starting; those that run go on.
+	// Paused keeps its jobs from starting; see [Queues.Pause].
 	Paused bool
 	// MaxRunning bounds the jobs of the queue that run at once.
 	MaxRunning int
@@ -210,12 +210,16 @@ func (q *Queues) List(ctx context.Context) ([]QueueSettings, error) {
 // Pause keeps the jobs of a queue from starting, in all processes. Those that run go on,
 // and so do those that workers have claimed ahead: what they start within 50 ms, at most
 // 2,000 each.
-func (q *Queues) Pause(ctx context.Context, queue string) error { return q.pause(ctx, queue, true) }
+func (q *Queues) Pause(ctx context.Context, queue string) error {
+	return q.pause(ctx, "pause", queue, true)
+}
 
 // Resume lets the jobs of a paused queue start again.
-func (q *Queues) Resume(ctx context.Context, queue string) error { return q.pause(ctx, queue, false) }
+func (q *Queues) Resume(ctx context.Context, queue string) error {
+	return q.pause(ctx, "resume", queue, false)
+}
 
-func (q *Queues) pause(ctx context.Context, queue string, paused bool) error {
+func (q *Queues) pause(ctx context.Context, op, queue string, paused bool) error {
 	settings := QueueSettings{Queue: queue}
 	err := settings.validate()
 	changed := false
@@ -224,7 +228,7 @@ func (q *Queues) pause(ctx context.Context, queue string, paused bool) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("jobs: pause queue: %w", err)
+		return fmt.Errorf("jobs: %s queue: %w", op, err)
 	case changed && paused:
 		q.tell(EventQueuePaused, queue)
 	case changed:

@@ -141,12 +141,12 @@ func (r *run) watchLimits(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	guarded := map[string]bool{}
+	settings := map[string]QueueSettings{}
 	for i := range all {
-		guarded[all[i].Queue] = all[i].Guarded()
+		settings[all[i].Queue] = all[i]
 	}
 	for _, l := range r.lanes {
-		l.guarded.Store(guarded[l.queue])
+		l.limit(settings[l.queue])
 	}
 }
 

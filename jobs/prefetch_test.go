@@ -149,3 +149,33 @@ func TestJobsClaimedAheadAreHandedBackWhenHandlersBecomeSlow(t *testing.T) {
 		}
 	})
 }
+
+// What is claimed ahead and handed back has used up a rate, so no more is than the rate
+// allows meanwhile.
+func TestNoMoreIsClaimedAheadThanARateAllows(t *testing.T) {
+	const places = 10
+	for _, test := range []struct {
+		rate        jobs.Rate
+		least, most int
+	}{
+		{jobs.Rate{Count: 100_000, Per: time.Hour}, places, places},
+		{jobs.Rate{Count: 100_000, Per: time.Second}, 100, 2100},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store, registry := &faucet{MemStore: jobs.NewMemStore(), ended: map[jobs.State]int{}}, jobs.NewRegistry(nil)
+			if err := jobs.NewQueues(store).Put(t.Context(), jobs.QueueSettings{Queue: jobs.DefaultQueue, Rate: test.rate}); err != nil {
+				t.Fatal(err)
+			}
+			handle(t, registry, func(context.Context, *jobs.Job[add]) (int, error) {
+				time.Sleep(time.Millisecond)
+				return 0, nil
+			}, nil)
+			defer work(t, store, registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: places}})()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if held, _ := store.held(); held < test.least || held > test.most {
+				t.Errorf("%d jobs are held under %+v, want %d to %d", held, test.rate, test.least, test.most)
+			}
+		})
+	}
+}

@@ -182,20 +182,19 @@ func (r *Registry) Kind(name string) (Kind, error) {
 // Kinds returns all registered kinds, ordered by name.
 func (r *Registry) Kinds() []Kind {
 	var all []Kind
-	r.kinds.Range(func(_, kind any) bool {
-		all = append(all, kind.(Kind))
-		return true
+	r.kinds.Range(func(_, v any) bool {
+		kind, ok := v.(Kind)
+		all = append(all, kind)
+		return ok
 	})
 	slices.SortFunc(all, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
 func (r *Registry) lookup(name string) (Kind, bool) {
-	kind, ok := r.kinds.Load(name)
-	if !ok {
-		return Kind{}, false
-	}
-	return kind.(Kind), true
+	v, _ := r.kinds.Load(name)
+	kind, ok := v.(Kind)
+	return kind, ok
 }
 
 // validate checks args by their own rules and then by the Validator's.

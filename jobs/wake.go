@@ -150,14 +150,17 @@ func (q *Queue) tellStored(batch []Insertion) {
 			queues = append(queues, in.Queue)
 		}
 	}
-	if len(queues) == 0 && q.registry.events.quiet() {
+	heard := !q.registry.events.quiet()
+	if len(queues) == 0 && !heard {
 		return
 	}
-	if _, later := q.store.(Committer); later && !q.registry.events.quiet() {
+	if _, later := q.store.(Committer); later && heard {
 		batch = snapshot(batch) // the caller may change its jobs until then
 	}
 	q.told(func() {
-		q.registry.events.stored(batch, q.now())
+		if heard {
+			q.registry.events.stored(batch, q.now())
+		}
 		if len(queues) > 0 {
 			q.registry.Wake(queues...)
 		}

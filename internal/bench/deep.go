@@ -100,6 +100,9 @@ func looks(ctx context.Context, l *levqor, p plan) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := recount(ctx, c.store); err != nil {
+		return nil, err
+	}
 	for _, q := range questions {
 		took, err := q.ask(ctx, c.store)
 		if err != nil {
@@ -108,6 +111,23 @@ func looks(ctx context.Context, l *levqor, p plan) (figures, error) {
 		all = append(all, quantiles("."+q.name, took, 0.5, 0.99)...)
 	}
 	return all, nil
+}
+
+// recount counts the jobs that are not over, as workers do.
+func recount(ctx context.Context, store *bunjobs.Store) error {
+	for {
+		wait, err := store.Recount(ctx, time.Time{})
+		if err != nil {
+			return err
+		}
+		counts, err := store.CountsOfAll(ctx, time.Time{})
+		if err != nil || !counts.CountedAt.IsZero() {
+			return err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 // question is something else that a store can tell, whatever the depth.
@@ -119,6 +139,14 @@ type question struct {
 var questions = []question{
 	{"health", func(ctx context.Context, store *bunjobs.Store) error {
 		_, _, err := store.Health(ctx, time.Time{})
+		return err
+	}},
+	{"counts", func(ctx context.Context, store *bunjobs.Store) error {
+		_, err := store.Counts(ctx, "", time.Time{})
+		return err
+	}},
+	{"counts.all", func(ctx context.Context, store *bunjobs.Store) error {
+		_, err := store.CountsOfAll(ctx, time.Time{})
 		return err
 	}},
 }

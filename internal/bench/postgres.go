@@ -71,7 +71,7 @@ func (p *postgres) open(ctx context.Context, address string) error {
 	err = p.pool.QueryRow(ctx, `
 		SELECT pg_backend_pid(), string_agg(relname, ', ') FROM pg_class
 		WHERE relkind IN ('r', 'p') AND (relname LIKE 'levqor\_jobs\_%' OR relname = 'river_job')
-			AND relname <> 'levqor_jobs_migrations' AND NOT relispartition`).Scan(&backend, &p.tables)
+			AND relname NOT IN ('levqor_jobs_migrations', 'levqor_jobs_recount') AND NOT relispartition`).Scan(&backend, &p.tables)
 	p.meter = newMeter(backend)
 	return err
 }
@@ -108,7 +108,8 @@ func (p *postgres) name() string { return "pg" }
 
 func (p *postgres) empty(ctx context.Context) (*levqor, func(), error) {
 	p.ours.work = func(noop) {}
-	return p.ours, func() {}, p.exec(ctx, "TRUNCATE "+p.tables, "CHECKPOINT")
+	return p.ours, func() {}, p.exec(ctx, "TRUNCATE "+p.tables,
+		"UPDATE levqor_jobs_recount SET due_at = 'epoch', count_at = 'epoch', counted_at = NULL", "CHECKPOINT")
 }
 
 func (p *postgres) rest(ctx context.Context) error {

@@ -14,8 +14,6 @@ import (
 	"github.com/uptrace/bun/schema"
 )
 
-const day = 24 * time.Hour
-
 // InsertOne is a statement that stores one row or none. PostgreSQL gets the values
 // apart from the text and keeps its plan: bun writes values into the text, and
 // reading and planning that again takes longer than storing the row, measured.
@@ -28,10 +26,9 @@ type InsertOne struct {
 	// stored.
 	Key string
 
-	texts sync.Map // for PostgreSQL: from what since stands for to texts
+	texts sync.Map // for PostgreSQL: from Since and Until to texts
 }
 
-// texts are those of a day.
 type texts struct {
 	alone  string // makes a transaction of its own
 	joined string // within one of the caller
@@ -44,14 +41,11 @@ type Instants struct {
 	Delay time.Duration
 	// Later lies that long after the row is due.
 	Later time.Duration
-	// Around lies at least a day after ?since and before ?until. These two begin a day
-	// and are part of the text, so that the server leaves out partitions when it plans
-	// and not on each call: it would lock them all.
-	Around time.Time
+	// Since and Until are part of the text, so that the server leaves out partitions
+	// when it plans and not on each call: it would lock them all. They are to be few,
+	// such as the beginnings of days.
+	Since, Until time.Time
 }
-
-func (i Instants) since() time.Time { return i.Around.Add(-day).Truncate(day) }
-func (i Instants) until() time.Time { return i.since().Add(3 * day) }
 
 var placeholder = regexp.MustCompile(`\?\d+`)
 
@@ -78,17 +72,19 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants
 // textsOf returns the texts for PostgreSQL; there are n values before those of the
 // instants.
 func (q *InsertOne) textsOf(db bun.IDB, instants Instants, n int) texts {
-	if t, ok := q.texts.Load(instants.since()); ok {
-		return t.(texts)
+	span := [2]time.Time{instants.Since, instants.Until}
+	known, _ := q.texts.Load(span)
+	if t, ok := known.(texts); ok {
+		return t
 	}
 	clock := instant(n, "statement_timestamp()")
 	start := instant(n+1, clock+plus(n+2))
 	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3),
-		"?since", literal(db, instants.since()), "?until", literal(db, instants.until())).Replace(q.SQL)
+		"?since", literal(db, instants.Since), "?until", literal(db, instants.Until)).Replace(q.SQL)
 	const returning = " RETURNING created_at"
 	text = numbered(text)
 	t := texts{alone: text + returning, joined: text + q.unlessTaken() + returning}
-	q.texts.Store(instants.since(), t)
+	q.texts.Store(span, t)
 	return t
 }
 
@@ -116,7 +112,7 @@ func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, i
 	}
 	n := len(values)
 	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2),
-		"?since", literal(db, instants.since()), "?until", literal(db, instants.until())).Replace(q.SQL) + q.unlessTaken()
+		"?since", literal(db, instants.Since), "?until", literal(db, instants.Until)).Replace(q.SQL) + q.unlessTaken()
 	start := instants.At
 	if start.IsZero() {
 		start = now.Add(instants.Delay)

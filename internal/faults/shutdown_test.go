@@ -43,10 +43,10 @@ func endWorker(r *rig) {
 	var since time.Time // that number have ended
 	r.await(patience, "the long jobs run, and more are held", func() bool {
 		before := ended
-		ended, claimed = done(), running()
-		if ended != before {
-			since = time.Now()
+		if ended = done(); ended != before {
+			since, claimed = time.Now(), 0
 		}
+		claimed = max(claimed, running()) // what waits for a place is handed back after a second or two
 		return ended > short/2 && time.Since(since) > 200*time.Millisecond && claimed > places
 	})
 	begun := time.Now()

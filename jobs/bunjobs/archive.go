@@ -76,7 +76,9 @@ func (a *archive) arrange(ctx context.Context) (bool, error) {
 		case !part.To.After(a.discarded):
 			return true, a.drop(ctx, part)
 		case !part.To.After(a.completed) && !isRest(part):
-			return true, a.retire(ctx, i)
+			if done, err := a.retire(ctx, i); done || err != nil {
+				return done, err
+			}
 		}
 	}
 	return false, nil
@@ -136,21 +138,22 @@ const deadLetters = bun.Safe("state = 7")
 
 // retire drops a partition in which only dead letters may not be over, or first a part
 // of the logs. The dead letters get a small partition, together with those of the one
-// before, if they are few; else what is over is deleted row by row.
-func (a *archive) retire(ctx context.Context, i int) error {
+// before, if they are few; else what is over is deleted row by row. It reports whether it
+// did something.
+func (a *archive) retire(ctx context.Context, i int) (bool, error) {
 	part := a.parts[i]
 	if all, err := a.deleteLogsOf(ctx, part, bun.Safe("state <> 7")); err != nil || !all {
-		return err
+		return true, err
 	}
 	if err := bundb.ByIndex(ctx, a.tx); err != nil {
-		return err
+		return false, err
 	}
 	n, err := bundb.Count(ctx, a.tx, part.Name, deadLetters, maxCopied+1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if n == 0 {
-		return a.dropEmptied(ctx, part)
+		return true, a.dropEmptied(ctx, part)
 	}
 	if n > maxCopied {
 		return a.thin(ctx, part)
@@ -159,29 +162,30 @@ func (a *archive) retire(ctx context.Context, i int) error {
 	if i > 0 && isRest(a.parts[i-1]) {
 		m, err := bundb.Count(ctx, a.tx, a.parts[i-1].Name, deadLetters, maxCopied+1)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if n+m <= maxCopied {
 			old = a.parts[i-1 : i+1]
 		}
 	}
 	if err := forgetTallies(ctx, a.tx, part.From, part.To, bun.Safe("state <> 7")); err != nil {
-		return err
+		return false, err
 	}
 	rest := bundb.Partition{Name: named(restPrefix, part.To.Time), From: old[0].From, To: part.To}
-	return history.Replace(ctx, a.tx, old, rest, deadLetters)
+	return true, history.Replace(ctx, a.tx, old, rest, deadLetters)
 }
 
-// thin deletes some of what is over from a partition with many dead letters.
-func (a *archive) thin(ctx context.Context, part bundb.Partition) error {
+// thin deletes some of what is over from a partition with many dead letters, and reports
+// whether it could.
+func (a *archive) thin(ctx context.Context, part bundb.Partition) (bool, error) {
 	n, err := deleteRows(ctx, a.tx, part.Name, bun.Safe("state <> 7"), a.limit)
 	if err != nil || n > 0 {
-		return err
+		return n > 0, err
 	}
 	if n, err = bundb.Count(ctx, a.tx, part.Name, bun.Safe("state <> 7"), 1); err != nil || n > 0 {
-		return err // somebody holds what was not deleted
+		return false, err // somebody holds what is left
 	}
-	return history.Rename(ctx, a.tx, part, named(restPrefix, part.To.Time))
+	return true, history.Rename(ctx, a.tx, part, named(restPrefix, part.To.Time))
 }
 
 // deleteLogsOf deletes the logs of jobs of a partition, and reports whether that was

@@ -65,9 +65,9 @@ var linesSQL = bundb.Fixed{SQL: `
 // else the first of the tenants that follow. Of (tenant, limit_key) > (?, ?) SQLite uses
 // the first column alone, and would walk along all jobs of the line.
 func lineAfter(tenant, key string) string {
-	const inQueue = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
-	return "COALESCE((" + inQueue + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +
-		inQueue + " AND k.tenant > " + tenant + " ORDER BY k.tenant, k.limit_key LIMIT 1))"
+	const keyedJobs = "SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND queue = ?0"
+	return "COALESCE((" + keyedJobs + " AND k.tenant = " + tenant + " AND k.limit_key > " + key + " ORDER BY k.limit_key LIMIT 1), (" +
+		keyedJobs + " AND k.tenant > " + tenant + " ORDER BY k.tenant, k.limit_key LIMIT 1))"
 }
 
 // maxShares bounds the lines of each sort that share one claim.

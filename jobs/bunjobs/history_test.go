@@ -195,6 +195,35 @@ func TestADayWithManyDeadLettersIsThinnedOut(t *testing.T) {
 	}
 }
 
+// What somebody holds is left, and does not keep what comes after it.
+func TestAHeldRowOfADayWithManyDeadLettersIsLeft(t *testing.T) {
+	db := open(t, dbtest.Postgres(t))
+	store := bunjobs.New(db)
+	forget(t, store, keep, noon)
+	fillHistory(t, db, 10_001, jobs.Discarded, noon)
+	fillHistory(t, db, 10, jobs.Completed, noon.Add(time.Second))
+	fillHistory(t, db, 10, jobs.Completed, noon.Add(day))
+	held, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Rollback()
+	if _, err := held.ExecContext(t.Context(), "SELECT 1 FROM levqor_jobs_done_20310506 WHERE state = 5 LIMIT 1 FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	forget(t, store, keep, noon.Add(9*day))
+	if n := count(t, db, "state = 5"); n != 1 {
+		t.Errorf("%d jobs are left beside the dead letters, want the one that is held", n)
+	}
+	if err := held.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	forget(t, store, keep, noon.Add(9*day))
+	if n := count(t, db, "state = 5"); n != 0 {
+		t.Errorf("%d jobs are left beside the dead letters, want none", n)
+	}
+}
+
 func TestALargeDefaultPartitionIsNotLocked(t *testing.T) {
 	db := open(t, dbtest.Postgres(t))
 	store := bunjobs.New(db)

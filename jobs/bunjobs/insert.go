@@ -42,7 +42,9 @@ func (s *Store) insert(ctx context.Context, batch []jobs.Insertion, now time.Tim
 		return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertUnique(ctx, tx, batch, now) })
 	}
 	if len(batch) == 1 {
-		return insertOne(ctx, s.db, &batch[0], now)
+		if stored, err := insertOne(ctx, s.db, &batch[0], now); stored || err != nil {
+			return err
+		}
 	}
 	return bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error { return insertRows(ctx, tx, batch, now) })
 }
@@ -56,25 +58,23 @@ func anyUnique(batch []jobs.Insertion) bool {
 	return false
 }
 
-// insertOneSQL does for one job what insertSQL does for many. Its text never
-// changes, so that a server may keep its plan: reading and planning a statement
-// costs more than running this one.
+// insertOneSQL does for one job what insertSQL does for many. Its text changes once a day,
+// so that a server may keep its plan: reading and planning a statement costs more than
+// running this one. It looks for the ID in the history of three days, which is all that
+// there can be if the ID was made within a day of now; else it stores nothing.
 var insertOneSQL = bundb.InsertOne{Key: "id", SQL: `
 	INSERT INTO levqor_jobs_live (id, tenant, kind, queue, state, priority, args, fraction, note, attempt, max_attempts, timeout, limit_key, metadata, created_at, run_at, turn, epoch)
 	SELECT ?0, ?1, ?2, ?3, CASE WHEN ?due > ?now THEN 1 ELSE 2 END, ?4, ?5, 0, '', 0, ?6, ?7, ?8, ?9, ?now, ?due, ?later, 0
-	WHERE NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?since AND finished_at < ?until)`}
+	WHERE ?now < ?until AND NOT EXISTS (SELECT 1 FROM levqor_jobs_done WHERE tenant = ?1 AND id = ?0 AND finished_at >= ?since AND finished_at < ?until)`}
 
-func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) error {
-	ok, at, err := insertOneSQL.Run(ctx, db, now, bundb.Instants{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt), Around: j.ID.Time()},
+func insertOne(ctx context.Context, db bun.IDB, j *jobs.Insertion, now time.Time) (stored bool, err error) {
+	from := since(j.ID).Time
+	stored, at, err := insertOneSQL.Run(ctx, db, now, bundb.Instants{At: j.RunAt, Delay: j.Delay, Later: j.Turn().Sub(j.RunAt), Since: from, Until: from.Add(3 * day)},
 		int64(j.ID), j.Tenant, j.Kind, j.Queue, j.Priority, string(j.Args), j.MaxAttempts, microseconds(j.Timeout), nullable(j.LimitKey), metadataText(j.Metadata))
-	if err != nil {
-		return err
+	if stored {
+		j.Created(at)
 	}
-	if !ok {
-		return errTaken
-	}
-	j.Created(at)
-	return nil
+	return stored, err
 }
 
 // nullable returns a text as a column: NULL for none.
@@ -91,9 +91,11 @@ const insertSQL = `
 	SELECT id, tenant, kind, queue, state, priority, args, 0, '', 0, max_attempts, timeout, limit_key, metadata, ?, ?, ?, 0
 	FROM (?) AS v`
 
-// since returns an instant before which no job with an ID has finished, so that older
-// partitions are left out. It allows for clocks that are up to a day ahead.
-func since(id jobs.ID) bundb.Time { return bundb.Time{Time: id.Time().Add(-24 * time.Hour)} }
+const day = 24 * time.Hour
+
+// since returns the beginning of a day before which no job with an ID has finished, so
+// that older partitions are left out. It allows for clocks that are up to a day ahead.
+func since(id jobs.ID) bundb.Time { return bundb.Time{Time: id.Time().Add(-day).Truncate(day)} }
 
 // firstID returns the lowest ID of a batch.
 func firstID(batch []jobs.Insertion) jobs.ID {
@@ -110,7 +112,19 @@ const (
 	insertFirst  = 500
 	insertGrowth = 5
 	insertMost   = 10_000
+	insertBytes  = 32 << 20 // of arguments; PostgreSQL takes a message of 1 GB
 )
+
+// fitting returns how many of the first jobs one statement may store, at least one.
+func fitting(batch []jobs.Insertion) int {
+	size := 0
+	for i := range batch {
+		if size += len(batch[i].Args); size > insertBytes && i > 0 {
+			return i
+		}
+	}
+	return len(batch)
+}
 
 // insertRows stores the jobs and sets what the instant decided about each, or
 // returns errTaken if it could not store all of them. It asks for the instant
@@ -122,9 +136,9 @@ func insertRows(ctx context.Context, tx bun.Tx, batch []jobs.Insertion, now time
 	}
 	var statements []schema.QueryAppender
 	for rest, size := batch, insertFirst; len(rest) > 0; size = min(size*insertGrowth, insertMost) {
-		size = min(size, len(rest))
-		statements = append(statements, insertion{tx, rest[:size], at})
-		rest = rest[size:]
+		n := fitting(rest[:min(size, len(rest))])
+		statements = append(statements, insertion{tx, rest[:n], at})
+		rest = rest[n:]
 	}
 	n, err := bundb.ExecAll(ctx, tx, statements)
 	if errors.Is(bundb.Err(err), jobs.ErrConflict) {

@@ -69,6 +69,27 @@ var insertCases = []testCase{
 		}
 		e.wantState(old.ID, jobs.Completed, "a new job must not replace it")
 	}},
+	{"the ID of a job that is over is taken, however long ago it was made", func(e *env) {
+		e.join(1, t0)
+		for _, age := range []time.Duration{-20 * time.Hour, 20 * time.Hour, 4 * 24 * time.Hour, 4 * 365 * 24 * time.Hour} {
+			old := job()
+			old.ID -= jobs.ID(age.Milliseconds() << 22)
+			e.insert(t0, old)
+			claimed := e.claim(1, 1, t0)
+			if len(claimed) != 1 || claimed[0].ID != old.ID {
+				e.Fatalf("Claim = %v, want the job", claimed)
+			}
+			if err := e.settle(jobs.Outcome{Lease: leaseOf(claimed[0]), State: jobs.Completed}, t0); err != nil {
+				e.Fatal(err)
+			}
+			again := job()
+			again.ID = old.ID
+			taken, err := e.Insert(e.ctx, []jobs.Insertion{again}, t0)
+			if err != nil || !slices.Equal(taken, []int{0}) {
+				e.Errorf("Insert of an ID made %v before = %v, %v; want the index of the taken ID", age, taken, err)
+			}
+		}
+	}},
 	{"an ID that is given twice is taken the second time", func(e *env) {
 		first, second := job(), job()
 		second.ID = first.ID

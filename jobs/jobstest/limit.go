@@ -125,6 +125,25 @@ var limitCases = []limitCase{
 			e.Errorf("GetQueue = %+v, %v; want %+v", got, err, want)
 		}
 	}},
+	{"a pause and other settings that change at the same time keep each other", func(e *limitEnv) {
+		const most = 50
+		atOnce(4, func(worker int) {
+			for i := range most {
+				var err error
+				if worker == 0 {
+					err = e.PutQueue(e.ctx, jobs.QueueSettings{Queue: "q", MaxRunning: i + 1})
+				} else {
+					_, err = e.PauseQueue(e.ctx, "q", i%2 == 0)
+				}
+				if err != nil {
+					e.Errorf("call %d = %v", i, err)
+				}
+			}
+		})
+		if got, err := e.GetQueue(e.ctx, "q"); err != nil || got.MaxRunning != most {
+			e.Errorf("GetQueue = %+v, %v; want the last MaxRunning, %d", got, err, most)
+		}
+	}},
 	{"a paused queue rests and others do not", func(e *limitEnv) {
 		e.join(1, t0)
 		e.limit(jobs.QueueSettings{Paused: true})
