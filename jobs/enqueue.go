@@ -69,10 +69,9 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 
 // EnqueueMany stores all of the jobs or none, and returns them in order. Those that
 // are to be unique and are there are returned with Duplicate set and do not keep the
-// others from being stored. The
-// field of an ErrInvalid begins with the index of the job, such as
-// "/3/args/url", where there is more than one. Of a thousand jobs and more some are
-// checked and written as JSON at the same time, so their arguments share nothing that
+// others from being stored. The field of an ErrInvalid begins with the index of the job,
+// such as "/3/args/url", where there is more than one. Of a thousand jobs and more some
+// are checked and written as JSON at the same time, so their arguments share nothing that
 // these methods change.
 func (q *Queue) EnqueueMany(ctx context.Context, entries []Entry) ([]Info, error) {
 	return q.registry.intake(ctx, entries, q.enqueueMany)

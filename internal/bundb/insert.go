@@ -56,9 +56,10 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants
 	if !postgres(db) || direct == nil {
 		return q.runWritten(ctx, db, now, instants, values)
 	}
-	text := q.textsOf(db, instants, len(values)).joined
+	texts := q.textsOf(db, instants, len(values))
+	text := texts.joined
 	if _, alone := db.(*bun.DB); alone {
-		text = q.textsOf(db, instants, len(values)).alone
+		text = texts.alone
 	}
 	values = append(values, micros(now), micros(instants.At), instants.Delay.Microseconds(), instants.Later.Microseconds())
 	var created Time
