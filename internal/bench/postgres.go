@@ -113,7 +113,14 @@ func (p *postgres) empty(ctx context.Context) (*levqor, func(), error) {
 }
 
 func (p *postgres) rest(ctx context.Context) error {
-	return p.exec(ctx, "VACUUM ANALYZE levqor_jobs_live, levqor_jobs_done, river_job", "CHECKPOINT")
+	var filled string // autovacuum does not look at empty tables either
+	err := p.pool.QueryRow(ctx, `
+		SELECT COALESCE(string_agg(oid::regclass::text, ', '), 'levqor_jobs_node') FROM pg_class
+		WHERE relkind = 'r' AND (relname = 'levqor_jobs_live' OR relname LIKE 'levqor\_jobs\_done%' OR relname = 'river_job') AND pg_relation_size(oid) > 0`).Scan(&filled)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, "VACUUM ANALYZE "+filled, "CHECKPOINT")
 }
 
 func (p *postgres) exec(ctx context.Context, statements ...string) error {

@@ -131,22 +131,6 @@ func withFullSync(ctx context.Context, db *bun.DB, fn func(conn bun.Conn) error)
 	return fn(conn)
 }
 
-// HeldOpen reports whether some transaction has been open for longer than d and keeps dead
-// rows of this database from being cleared away. Where the role may not see since when, it
-// goes by the transactions that have begun since.
-func HeldOpen(ctx context.Context, db bun.IDB, d time.Duration) (bool, error) {
-	if !postgres(db) {
-		return false, nil
-	}
-	var held bool
-	err := db.NewRaw(`
-		SELECT EXISTS (SELECT 1 FROM pg_stat_activity
-			WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND (datname IS NULL OR datname = current_database())
-			AND (xact_start < clock_timestamp() - ? * interval '1 microsecond' OR xact_start IS NULL AND age(backend_xmin) > 1000))`,
-		d.Microseconds()).Scan(ctx, &held)
-	return held, err
-}
-
 // Pages runs a query and returns how many pages of the database it looked at, 0 where the
 // database does not tell.
 func Pages(ctx context.Context, db bun.IDB, query schema.QueryAppender) (int, error) {

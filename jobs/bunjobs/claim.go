@@ -203,14 +203,23 @@ func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (l
 		lines, loads, most, err = g.allow(ctx, tx, known)
 		return lines, loads, most, false, err
 	}
+	limit := maxShares
+	if !g.settings.Guarded() && !g.widely { // each of them takes a place at least
+		limit = min(c.Limit, maxShares)
+	}
+	again := g.hurried && s.seen.lately(c.Queue)
+	if again {
+		limit = maxShares // to remember them all
+	}
 	for range maxLooks {
-		begun := time.Now()
-		ready, all, err := s.readyLines(ctx, tx, c, g)
-		if took := time.Since(begun); err == nil && slow(took, 0) {
-			var dead bool
-			if dead, err = g.heldOpen(ctx, tx, firstTenant(c.Queue)); dead {
-				s.seen.keep(c.Queue, ready, took)
-			}
+		begun, last := time.Now(), s.turns.after(c.Queue)
+		ready, all, err := readyLines(ctx, tx, c.Queue, last, limit)
+		switch took := time.Since(begun); {
+		case err != nil || !slow(took, 0):
+		case again:
+			s.seen.keep(c.Queue, ready, took)
+		default:
+			err = s.sight(ctx, tx, c.Queue, g, last, took)
 		}
 		if err != nil {
 			return nil, nil, 0, false, err
@@ -224,21 +233,16 @@ func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (l
 	return nil, nil, 0, false, nil
 }
 
-// readyLines returns the lines that follow those of the claim before, and whether
-// these are all.
-func (s *Store) readyLines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (ready []jobs.LineKey, all bool, err error) {
-	limit := maxShares
-	if !g.settings.Guarded() && !g.widely { // each of them takes a place at least
-		limit = min(c.Limit, maxShares)
-	}
-	last := s.turns.after(c.Queue)
+// readyLines returns up to limit lines of each sort that follow those of the claim before,
+// and whether these are all.
+func readyLines(ctx context.Context, tx bun.Tx, queue string, last turn, limit int) (ready []jobs.LineKey, all bool, err error) {
 	var rows []lineRow
 	err = linesSQL.Each(ctx, tx, func(scan func(...any) error) error {
 		var r lineRow
 		err := scan(&r.Tenant, &r.Key, &r.Part)
 		rows = append(rows, r)
 		return err
-	}, c.Queue, last.tenant, last.line.Tenant, last.line.Key, limit)
+	}, queue, last.tenant, last.line.Tenant, last.line.Key, limit)
 	if err != nil {
 		return nil, false, err
 	}
@@ -278,8 +282,9 @@ func (s *Store) take(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, sha
 		*claimed = append(*claimed, r.info())
 		return err
 	})
+	s.floors.advance(&c, (*claimed)[before:])
 	if took := time.Since(begun); err == nil && g.hurried && slow(took, len(*claimed)-before) {
-		err = s.floors.learn(ctx, tx, &c, g, shares, took)
+		err = s.floors.learn(ctx, tx, &c, g, shares, (*claimed)[before:], took)
 	}
 	return err
 }

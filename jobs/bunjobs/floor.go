@@ -17,19 +17,22 @@ import (
 // walks over them again: 50 ms for 100,000 on PostgreSQL, measured. Where that takes long,
 // claims begin behind them for a while. What comes in before that place, such as a
 // job of a better priority, waits so long; the while is floorShare times as long as the
-// claim took, so no more than that part of the time goes into looking again.
+// claim took, so no more than that part of the time goes into looking again, and minFloor
+// at least, so that few claims are among those that look.
 const (
 	floorShare = 20
 	floorJobs  = 1000 // fewer are not worth it
 	maxFloor   = 10 * time.Second
-	minFloor   = time.Second // between two looks that find nothing in the way
+	minFloor   = 2 * time.Second
+	renewTime  = 10 * time.Second // after a floor has ended, in which it needs no look
 	maxFloors  = 10_000
 	maxLearned = 8 // lines that one claim looks behind
 )
 
-// slow reports whether a claim took longer than the jobs that it got explain.
+// slow reports whether a claim took longer than the jobs that it got explain, unless the
+// machine is busy: it is worth a look, once in a while.
 func slow(took time.Duration, claimed int) bool {
-	return took > 4*time.Millisecond+time.Duration(claimed)*20*time.Microsecond
+	return took > 1500*time.Microsecond+time.Duration(claimed)*20*time.Microsecond
 }
 
 // floors remembers where claims of lines begin. The zero value begins with the first
@@ -74,13 +77,17 @@ func (f *floors) condition(c *jobs.Claim, line jobs.LineKey) schema.QueryAppende
 
 // learn looks what was in the way of a claim that took long: jobs of other kinds, or the
 // index entries of jobs that are gone.
-func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, took time.Duration) error {
+func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, claimed []jobs.Info, took time.Duration) error {
+	first := firstOf(claimed)
 	for _, share := range shares[:min(len(shares), maxLearned)] {
-		dead, err := g.heldOpen(ctx, tx, firstReady(c, share.LineKey))
+		before, ok := f.at(c, share.LineKey)
+		if got := first[share.LineKey]; ok && got != nil || f.renew(c, share.LineKey, got, took) {
+			continue
+		}
+		dead, err := g.passesDead(ctx, tx, firstReady(c, share.LineKey), 1)
 		if err != nil {
 			return err
 		}
-		before, ok := f.at(c, share.LineKey)
 		if ok && !dead {
 			continue
 		}
@@ -95,11 +102,70 @@ func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, 
 		}
 		found.kinds, found.until = slices.Clone(c.Kinds), time.Now().Add(minFloor)
 		if !found.Turn.IsZero() {
-			found.until = time.Now().Add(min(maxFloor, floorShare*took))
+			found.until = time.Now().Add(floorTime(took))
 		}
 		f.keep(floorKey{c.Queue, share.LineKey}, found)
 	}
 	return nil
+}
+
+// advance moves floors on to the first jobs that a claim took of their lines: what stood
+// before them was gone, or in the hands of others.
+func (f *floors) advance(c *jobs.Claim, claimed []jobs.Info) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.lines) == 0 {
+		return
+	}
+	for line, job := range firstOf(claimed) {
+		at, ok := f.lines[floorKey{c.Queue, line}]
+		if turn := job.Turn(); ok && !at.Turn.IsZero() && slices.Equal(at.kinds, c.Kinds) && at.Turn.Before(turn) {
+			at.Turn, at.ID = bundb.Time{Time: turn}, int64(job.ID)
+			f.lines[floorKey{c.Queue, line}] = at
+		}
+	}
+}
+
+// renew lets a floor that has ended go on with the first job of its line that a claim
+// took, and reports whether it could: what stood before it was in the way a moment ago.
+func (f *floors) renew(c *jobs.Claim, line jobs.LineKey, first *jobs.Info, took time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := floorKey{c.Queue, line}
+	at, ok := f.lines[key]
+	if !ok || first == nil || at.Turn.IsZero() || !slices.Equal(at.kinds, c.Kinds) {
+		return false
+	}
+	if ended := time.Since(at.until); ended < 0 || ended > renewTime {
+		return false
+	}
+	at.Turn, at.ID, at.until = bundb.Time{Time: first.Turn()}, int64(first.ID), time.Now().Add(floorTime(took))
+	f.lines[key] = at
+	return true
+}
+
+func floorTime(took time.Duration) time.Duration {
+	return min(max(minFloor, floorShare*took), maxFloor)
+}
+
+// firstOf returns the first job of each line.
+func firstOf(claimed []jobs.Info) map[jobs.LineKey]*jobs.Info {
+	first := map[jobs.LineKey]*jobs.Info{}
+	for i := range claimed {
+		job := &claimed[i]
+		if other := first[job.Line()]; other == nil || precedes(job, other) {
+			first[job.Line()] = job
+		}
+	}
+	return first
+}
+
+// precedes reports whether a job has its turn before another of its line.
+func precedes(a, b *jobs.Info) bool {
+	if n := a.Turn().Compare(b.Turn()); n != 0 {
+		return n < 0
+	}
+	return a.ID < b.ID
 }
 
 func (f *floors) keep(key floorKey, found floor) {

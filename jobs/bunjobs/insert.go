@@ -173,7 +173,9 @@ func anyOver(ctx context.Context, tx bun.Tx, batch []jobs.Insertion) (bool, erro
 			tenants = append(tenants, t)
 		}
 	}
-	over, err := overBetween(ctx, tx, tenants, first, last)
+	var over []jobs.ID
+	err := tx.NewRaw("SELECT id FROM ? WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?",
+		done, bun.List(tenants), int64(first), int64(last), since(first)).Scan(ctx, &over)
 	if err != nil || len(over) == 0 {
 		return false, err
 	}
@@ -182,26 +184,6 @@ func anyOver(ctx context.Context, tx bun.Tx, batch []jobs.Insertion) (bool, erro
 		ids[batch[i].ID] = true
 	}
 	return slices.ContainsFunc(over, func(id jobs.ID) bool { return ids[id] }), nil
-}
-
-// overSQL asks for the jobs of one tenant, the rule, with a plan that is kept: planning for
-// all partitions takes longer than looking.
-var overSQL = bundb.Fixed{SQL: "SELECT id FROM levqor_jobs_done WHERE tenant = ?0 AND id BETWEEN ?1 AND ?2 AND finished_at >= ?3"}
-
-// overBetween returns the jobs of tenants that are over and whose IDs lie between two.
-func overBetween(ctx context.Context, tx bun.Tx, tenants []string, first, last jobs.ID) (over []jobs.ID, err error) {
-	if len(tenants) > 1 {
-		err = tx.NewRaw("SELECT id FROM ? WHERE tenant IN (?) AND id BETWEEN ? AND ? AND finished_at >= ?",
-			done, bun.List(tenants), int64(first), int64(last), since(first)).Scan(ctx, &over)
-		return over, err
-	}
-	err = overSQL.Each(ctx, tx, func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		over = append(over, jobs.ID(id))
-		return err
-	}, tenants[0], int64(first), int64(last), since(first))
-	return over, err
 }
 
 // insertion writes the statement that stores jobs.

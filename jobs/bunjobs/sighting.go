@@ -13,33 +13,45 @@ import (
 	"github.com/levqor/sdk/jobs"
 )
 
-// A transaction that stays open keeps PostgreSQL from clearing away the index entries of
-// jobs that were claimed. After 100,000 of them, finding lines takes 60 ms, and the first
-// ready job of one 25 ms, measured. While a transaction is that old, claims that take long
-// remember what they found for a while: which lines there are, here, and where each
-// begins, in its floor. Claims at given instants look at everything.
+// The index entries of jobs that were claimed or cancelled stand at the beginning of their
+// line until PostgreSQL clears them away: for a minute, or while some transaction stays
+// open. After 100,000 of them, finding lines takes 5 to 60 ms, and the first ready job of
+// one 2 to 25 ms, measured. Claims that take long for that reason remember what they found
+// for a while: which lines there are, here, and where each begins, in its floor. Claims at
+// given instants look at everything.
 const (
-	oldTransaction = 5 * time.Second
-	maxSighting    = 5 * time.Second
-	manyPages      = 300 // for a query that finds a row or a few
+	minSighting = 750 * time.Millisecond
+	maxSighting = 5 * time.Second
+	manyPages   = 300 // for a query that finds nothing
+	pagesPerRow = 10  // and for each row that it finds
 )
 
-// heldOpen reports whether what an old transaction holds is what makes a query slow: it
-// looks at many pages to find next to nothing.
-func (g *guard) heldOpen(ctx context.Context, tx bun.Tx, query schema.QueryAppender) (bool, error) {
+// passesDead reports whether a query is slow because of entries of jobs that are gone: it
+// looks at many pages to find n rows.
+func (g *guard) passesDead(ctx context.Context, tx bun.Tx, query schema.QueryAppender, n int) (bool, error) {
 	if !g.hurried || !bundb.KeepsDeadRows(tx) {
 		return false, nil
 	}
-	if held, err := bundb.HeldOpen(ctx, tx, oldTransaction); err != nil || !held {
-		return false, err
-	}
 	pages, err := bundb.Pages(ctx, tx, query)
-	return pages > manyPages, err
+	return pages > manyPages+n*pagesPerRow, err
 }
 
-// firstTenant is the first step of finding lines.
-func firstTenant(queue string) schema.QueryAppender {
-	return bun.SafeQuery("SELECT tenant FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL AND queue = ? ORDER BY tenant LIMIT 1", queue)
+// sight looks at why finding lines took long, and remembers them if it is because of
+// jobs that are gone.
+func (s *Store) sight(ctx context.Context, tx bun.Tx, queue string, g *guard, last turn, took time.Duration) error {
+	if !g.hurried || !bundb.KeepsDeadRows(tx) || !s.seen.mayLook(queue) {
+		return nil
+	}
+	seen, _, err := readyLines(ctx, tx, queue, last, maxShares)
+	if err != nil {
+		return err
+	}
+	query := bun.SafeQuery(linesSQL.SQL, queue, last.tenant, last.line.Tenant, last.line.Key, maxShares)
+	dead, err := g.passesDead(ctx, tx, query, len(seen))
+	if dead {
+		s.seen.keep(queue, seen, took)
+	}
+	return err
 }
 
 // sightings are the lines of queues in which finding them took long. The zero value is
@@ -50,8 +62,29 @@ type sightings struct {
 }
 
 type sighting struct {
-	lines []jobs.LineKey // whose turn it is first
-	until time.Time
+	lines  []jobs.LineKey // whose turn it is first
+	until  time.Time
+	looked time.Time // when a claim looked why it took long
+}
+
+// mayLook reports whether it is time to look again at why finding lines takes long.
+func (s *sightings) mayLook(queue string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.queues[queue]
+	if time.Since(seen.looked) < minSighting {
+		return false
+	}
+	seen.looked = time.Now()
+	s.put(queue, seen)
+	return true
+}
+
+func (s *sightings) put(queue string, seen sighting) {
+	if s.queues == nil {
+		s.queues = map[string]sighting{}
+	}
+	s.queues[queue] = seen
 }
 
 // of returns the lines to look at instead of finding them, none if they must be found.
@@ -65,6 +98,15 @@ func (s *sightings) of(queue string) []jobs.LineKey {
 	return slices.Clone(seen.lines)
 }
 
+// lately reports whether a sighting has ended a moment ago, so that the next needs no look
+// at why finding lines takes long.
+func (s *sightings) lately(queue string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.queues[queue]
+	return ok && len(seen.lines) > 0 && time.Since(seen.until) < renewTime
+}
+
 // keep remembers lines, and those seen before, which may have jobs again.
 func (s *sightings) keep(queue string, lines []jobs.LineKey, took time.Duration) {
 	s.mu.Lock()
@@ -76,10 +118,8 @@ func (s *sightings) keep(queue string, lines []jobs.LineKey, took time.Duration)
 			all = append(all, line)
 		}
 	}
-	if s.queues == nil {
-		s.queues = map[string]sighting{}
-	}
-	s.queues[queue] = sighting{all, time.Now().Add(min(maxSighting, floorShare*took))}
+	seen.lines, seen.until = all, time.Now().Add(min(max(minSighting, floorShare*took), maxSighting))
+	s.put(queue, seen)
 }
 
 // served puts the lines that a claim took jobs of behind the others.
@@ -95,5 +135,5 @@ func (s *sightings) served(queue string, claimed []jobs.Info) {
 			seen.lines = append(slices.Delete(seen.lines, at, at+1), job.Line())
 		}
 	}
-	s.queues[queue] = seen
+	s.put(queue, seen)
 }
