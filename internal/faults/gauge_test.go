@@ -62,7 +62,8 @@ func (r *rig) workerGauges() []*gauge {
 		return values[i]
 	}
 	return []*gauge{
-		{name: "goroutines", slack: 20, always: true, read: func(float64) float64 { return told(0) }},
+		// Handlers run on goroutines that are kept, one for each of the 100 places at most.
+		{name: "goroutines", slack: 110, always: true, read: func(float64) float64 { return told(0) }},
 		{name: "RSS MB", slack: 16, always: true, read: func(float64) float64 { return told(1) * float64(os.Getpagesize()) / 1e6 }},
 		{name: "oldest ready s", slack: 0.5, read: func(float64) float64 {
 			health, err := jobs.CheckHealth(r.Context(), r.store)
