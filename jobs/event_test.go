@@ -71,8 +71,8 @@ func TestEventsTellTheLifeOfAJob(t *testing.T) {
 				handle(t, b.registry, func(ctx context.Context, job *jobs.Job[add]) (int, error) { return 0, tt.handle(ctx, b, job) }, second)
 				all := b.registry.Subscribe(nil)
 				defer all.Stop()
+				b.enqueue(nil) // before there is a worker, which could start the job before its caller has told of it
 				defer work(t, b.store, b.registry, nil)()
-				b.enqueue(nil)
 				time.Sleep(10 * time.Second)
 				if got := told(all); got != tt.want {
 					t.Errorf("the events are\n%s, want\n%s", got, tt.want)
