@@ -31,7 +31,7 @@ var errUncommitted = errors.New("the job was completed in a transaction that was
 // attempt is one run of a handler.
 type attempt struct {
 	info Info
-	kind Kind
+	kind *Kind
 	ctx  context.Context //nolint:containedctx // read after the handler has returned, to learn why it ended
 	stop context.CancelCauseFunc
 	lane *lane

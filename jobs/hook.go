@@ -32,6 +32,12 @@ func (r *Registry) execution(ctx context.Context, job Info, run func(ctx context
 	if len(r.opts.Execution) == 0 {
 		return run(ctx)
 	}
+	return r.hooked(ctx, job, run)
+}
+
+// hooked is apart from execution, which then needs no copy of the job on the heap where
+// there are no hooks.
+func (r *Registry) hooked(ctx context.Context, job Info, run func(ctx context.Context) ([]byte, error)) (result []byte, err error) {
 	next := func(ctx context.Context) (err error) {
 		result, err = run(ctx)
 		return err

@@ -115,7 +115,7 @@ type RegistryOptions struct {
 type Registry struct {
 	opts RegistryOptions
 
-	kinds  sync.Map      // from names to Kinds; read for each job by many goroutines
+	kinds  sync.Map      // from names to *Kind; read for each job by many goroutines
 	wakes  wakes[string] // by queue
 	runs   runs
 	events events
@@ -140,7 +140,7 @@ func NewRegistry(opts *RegistryOptions) *Registry {
 // if the kind is registered already.
 func Handle[A Args, R any](r *Registry, fn Func[A, R], opts *KindOptions) error {
 	var zero A
-	kind := Kind{Name: zero.Kind(), Args: reflect.TypeFor[A]()}
+	kind := &Kind{Name: zero.Kind(), Args: reflect.TypeFor[A]()}
 	if opts != nil {
 		kind.Options = *opts
 	}
@@ -174,7 +174,7 @@ func Handle[A Args, R any](r *Registry, fn Func[A, R], opts *KindOptions) error 
 // Kind returns the kind with the given name, or an ErrUnknownKind.
 func (r *Registry) Kind(name string) (Kind, error) {
 	if kind, ok := r.lookup(name); ok {
-		return kind, nil
+		return *kind, nil
 	}
 	return Kind{}, fmt.Errorf("jobs: %w", errUnknownKind())
 }
@@ -183,18 +183,24 @@ func (r *Registry) Kind(name string) (Kind, error) {
 func (r *Registry) Kinds() []Kind {
 	var all []Kind
 	r.kinds.Range(func(_, v any) bool {
-		kind, ok := v.(Kind)
-		all = append(all, kind)
+		kind, ok := v.(*Kind)
+		if ok {
+			all = append(all, *kind)
+		}
 		return ok
 	})
 	slices.SortFunc(all, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
-func (r *Registry) lookup(name string) (Kind, bool) {
+// lookup returns the kind with the given name, or one without anything. Nobody may change
+// it.
+func (r *Registry) lookup(name string) (*Kind, bool) {
 	v, _ := r.kinds.Load(name)
-	kind, ok := v.(Kind)
-	return kind, ok
+	if kind, ok := v.(*Kind); ok {
+		return kind, true
+	}
+	return &Kind{}, false
 }
 
 // validate checks args by their own rules and then by the Validator's.

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,29 +14,70 @@ const settleBatch = 1000
 
 // settle records outcomes until all are recorded. It takes all that have come in
 // while the store was busy with the last batch, so a single outcome is recorded
-// at once and a flood in large batches, without any timer. It returns an error
-// if ctx ends before.
+// at once and a flood in large batches, without any timer. While it records a full
+// one, a second goroutine records what waits behind that. It returns an error if ctx
+// ends before.
 func (r *run) settle(ctx context.Context) error {
+	more, beside := make(chan struct{}, 1), make(chan error, 1)
+	go func() { beside <- r.settleBeside(ctx, more) }()
+	err := r.settleAll(ctx, more)
+	close(more)
+	if err = cmp.Or(err, <-beside); err != nil {
+		return fmt.Errorf("jobs: settle: %w", err)
+	}
+	return nil
+}
+
+// settleAll records outcomes until no further ones will come, and tells more of each full
+// batch.
+func (r *run) settleAll(ctx context.Context, more chan<- struct{}) error {
+	batch := make([]Outcome, 0, settleBatch) // the same memory each time
 	for {
-		batch := r.gather()
-		if len(batch) == 0 {
+		clear(batch)
+		if batch = r.gather(batch[:0]); len(batch) == 0 {
 			return nil
 		}
+		if len(batch) == settleBatch {
+			select {
+			case more <- struct{}{}:
+			default:
+			}
+		}
 		if err := r.record(ctx, batch); err != nil {
-			return fmt.Errorf("jobs: settle: %w", err)
+			return err
 		}
 	}
 }
 
-// gather waits for an outcome and takes those that wait with it. It returns none
-// when no further outcome will come.
-func (r *run) gather() []Outcome {
-	var batch []Outcome
+// settleBeside records a batch whenever it is told that there may be more than settleAll
+// took.
+func (r *run) settleBeside(ctx context.Context, more <-chan struct{}) error {
+	batch := make([]Outcome, 0, settleBatch)
+	for range more {
+		clear(batch)
+		if batch = r.collect(batch[:0]); len(batch) == 0 {
+			continue
+		}
+		if err := r.record(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather waits for an outcome and appends it and those that wait with it to batch. It
+// adds none when no further outcome will come.
+func (r *run) gather(batch []Outcome) []Outcome {
 	select {
 	case out := <-r.outcomes:
 		batch = append(batch, out)
 	case <-r.complete:
 	}
+	return r.collect(batch)
+}
+
+// collect appends the outcomes that wait to batch, as many as it has room for.
+func (r *run) collect(batch []Outcome) []Outcome {
 	for len(batch) < settleBatch {
 		select {
 		case out := <-r.outcomes:

@@ -112,7 +112,7 @@ type WorkerStore interface {
 	// ErrLeaseLost where the job has moved on and was left alone. A job's Attempt
 	// appears in Attempts if the outcome has an error text. If one of the outcomes is
 	// Durable, all are on disk when Settle returns, also where the store is set up to
-	// answer sooner.
+	// answer sooner. The slice is the caller's again when Settle returns.
 	Settle(ctx context.Context, outcomes []Outcome, now time.Time) ([]error, error)
 
 	// SaveProgress keeps what a running job tells about itself. It returns

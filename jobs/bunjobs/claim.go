@@ -137,7 +137,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	}
 	hurried := now.IsZero()
 	now = bundb.Clock(s.db, now)
-	var claimed []jobs.Info
+	claimed := make([]jobs.Info, 0, min(c.Limit, int(s.brought.Load())))
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		claimed = claimed[:0]
 		if err := bundb.ByIndex(ctx, tx); err != nil {
@@ -163,6 +163,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
+	s.brought.Store(int64(len(claimed)))
 	jobs.SortByTurn(claimed) // RETURNING has no order
 	return claimed, nil
 }

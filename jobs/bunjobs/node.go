@@ -77,8 +77,8 @@ func handBack(ctx context.Context, tx bun.Tx, node jobs.NodeID, ids []int64) err
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.NewRaw("UPDATE levqor_jobs_live SET state = 2, attempt = attempt - 1, node = NULL WHERE node = ? AND state = 3 AND id IN (?)",
-		int64(node), bun.List(ids)).Exec(ctx)
+	_, err := tx.NewRaw("UPDATE levqor_jobs_live SET state = 2, attempt = attempt - 1, node = NULL WHERE node = ? AND ? AND id IN (?)",
+		int64(node), isRunning, bun.List(ids)).Exec(ctx)
 	return err
 }
 
@@ -105,7 +105,7 @@ func (s *Store) Rescue(ctx context.Context, now time.Time) (int, error) {
 		if err != nil || len(dead) == 0 {
 			return err
 		}
-		running, err := readRunning(ctx, tx, bun.SafeQuery("node IN (?)", bun.List(dead)), now, bundb.SkipLocked(tx))
+		running, err := readLive(ctx, tx, bun.SafeQuery("state = 3 AND node IN (?)", bun.List(dead)), now, bundb.SkipLocked(tx))
 		if err != nil {
 			return err
 		}
@@ -132,16 +132,22 @@ func bury(ctx context.Context, tx bun.Tx, dead []int64) error {
 	return err
 }
 
-// lockRunning reads and locks the running jobs that match.
+// isRunning is the condition that a job is running, for statements that find their jobs by
+// ID. PostgreSQL cannot match it with the index of running jobs, which it would rather read
+// from end to end: the entries of jobs that are over stay there for a minute, so that took
+// a settlement three times as long in a backlog of 600,000.
+const isRunning = bun.Safe("state + 0 = 3")
+
+// lockRunning reads and locks those of the jobs that match, by their IDs, that are running.
 func lockRunning(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time) ([]timedRow, error) {
-	return readRunning(ctx, tx, match, now, bundb.ForUpdate(tx))
+	return readLive(ctx, tx, bun.SafeQuery("? AND ?", isRunning, match), now, bundb.ForUpdate(tx))
 }
 
-// readRunning reads the running jobs that match and locks them as a clause says, always
-// in the same order, so two callers do not wait for each other.
-func readRunning(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time, lock bun.Safe) ([]timedRow, error) {
+// readLive reads the jobs that match and locks them as a clause says, always in the same
+// order, so two callers do not wait for each other.
+func readLive(ctx context.Context, tx bun.Tx, match schema.QueryWithArgs, now time.Time, lock bun.Safe) ([]timedRow, error) {
 	var rows []timedRow
-	err := tx.NewRaw("SELECT ?, ? AS now FROM levqor_jobs_live WHERE state = 3 AND ? ORDER BY id ?",
+	err := tx.NewRaw("SELECT ?, ? AS now FROM levqor_jobs_live WHERE ? ORDER BY id ?",
 		bun.Safe(columns), bundb.Now(tx, now), match, lock).Scan(ctx, &rows)
 	return rows, err
 }

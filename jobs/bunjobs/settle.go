@@ -16,7 +16,8 @@ func (s *Store) Settle(ctx context.Context, outcomes []jobs.Outcome, now time.Ti
 	now = bundb.Clock(s.db, now)
 	results := make([]error, len(outcomes))
 	open := make(map[jobs.Lease]int, len(outcomes)) // the index of each lease's first outcome
-	var completed, other []jobs.Outcome
+	completed := make([]jobs.Outcome, 0, len(outcomes))
+	var other []jobs.Outcome
 	for i, out := range outcomes {
 		if _, late := open[out.Lease]; late {
 			results[i] = jobs.ErrLeaseLost
@@ -75,7 +76,7 @@ func complete(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.
 			{Name: "epoch", Int: func(i int) (int64, bool) { return outcomes[i].Lease.Epoch, true }},
 			{Name: "result", Text: func(i int) (string, bool) { return readOnly(outcomes[i].Result), outcomes[i].Result != nil }},
 		}},
-		Where:   "j.state = 3",
+		Where:   isRunning,
 		Columns: kept + ", state, result, finished_at",
 		Select:  bun.SafeQuery(keptOfJ+", ?, v.result, ?", int(jobs.Completed), bundb.Now(tx, now)),
 	}.Run(ctx, tx)
@@ -127,7 +128,7 @@ func settle(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome, now time.Ti
 func (s *Store) SaveProgress(ctx context.Context, lease jobs.Lease, p jobs.Progress) error {
 	res, err := s.db.NewUpdate().Model((*row)(nil)).
 		Set("fraction = ?", p.Fraction).Set("note = ?", p.Note).
-		Where("id = ? AND epoch = ? AND state = 3", int64(lease.ID), lease.Epoch).
+		Where("id = ? AND epoch = ? AND ?", int64(lease.ID), lease.Epoch, isRunning).
 		Exec(ctx)
 	if err != nil {
 		return bundb.Err(err)

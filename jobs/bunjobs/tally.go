@@ -99,7 +99,7 @@ func nameJobs(ctx context.Context, tx bun.Tx, outcomes []jobs.Outcome) error {
 		return nil
 	}
 	var found []row
-	err := tx.NewRaw("SELECT id, tenant, queue FROM ? WHERE state = 3 AND id IN (?)", live, bun.List(unknown)).Scan(ctx, &found)
+	err := tx.NewRaw("SELECT id, tenant, queue FROM ? WHERE ? AND id IN (?)", live, isRunning, bun.List(unknown)).Scan(ctx, &found)
 	if err != nil {
 		return err
 	}
