@@ -38,6 +38,11 @@ func (s *Store) Beat(ctx context.Context, node jobs.NodeID, lease time.Duration,
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return jobs.ErrLeaseLost
 		}
+		// Only a walk along the index marks the entries of jobs that are over, so that the
+		// next heartbeat passes them over.
+		if err := bundb.ByIndex(ctx, tx); err != nil {
+			return err
+		}
 		var rows []heldRow
 		err = tx.NewRaw("SELECT id, epoch, started_at < ? AS old FROM levqor_jobs_live WHERE node = ? AND state = 3",
 			bundb.After(tx, now, -lease), int64(node)).Scan(ctx, &rows)
