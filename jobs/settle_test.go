@@ -232,50 +232,44 @@ func TestTextsAreMadeStorable(t *testing.T) {
 	}
 }
 
+// What comes while the store is busy waits for it, so that it comes in one batch; what
+// waits behind a full batch does not.
 func TestOnlyAFloodIsSettledByTwo(t *testing.T) {
-	tests := []struct {
-		name  string
-		jobs  int
-		most  int32 // calls of the store at the same time
-		calls int32
-	}{
-		{"what comes while the store is busy waits for it", 500, 1, 2},
-		{"what waits behind a full batch does not", 3500, 2, 5},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(b *bench) {
-				var open, most, calls atomic.Int32
-				store := &hooked{MemStore: b.store, settle: func([]jobs.Outcome) error {
-					most.Store(max(most.Load(), open.Add(1)))
-					calls.Add(1)
-					time.Sleep(time.Second)
-					open.Add(-1)
-					return nil
-				}}
-				handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
-					if job.Args.A > 0 {
-						time.Sleep(time.Millisecond) // so that the first outcome is alone
-					}
-					return 0, nil
-				}, nil)
-				entries := make([]jobs.Entry, tt.jobs)
-				for i := range entries {
-					entries[i].Args = add{A: min(i, 1)}
+	for _, want := range []struct {
+		jobs        int
+		calls, most int32 // of the store, and at the same time
+	}{{jobs: 500, calls: 2, most: 1}, {jobs: 3500, calls: 5, most: 2}} {
+		inBubble(t, func(b *bench) {
+			var open, most, calls atomic.Int32
+			store := &hooked{MemStore: b.store, settle: func([]jobs.Outcome) error {
+				most.Store(max(most.Load(), open.Add(1)))
+				calls.Add(1)
+				time.Sleep(time.Second)
+				open.Add(-1)
+				return nil
+			}}
+			handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
+				if job.Args.A > 0 {
+					time.Sleep(time.Millisecond) // so that the first outcome is alone
 				}
-				if _, err := b.queue.EnqueueMany(t.Context(), entries); err != nil {
-					t.Fatal(err)
-				}
-				defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{"default": tt.jobs}})()
-				time.Sleep(time.Minute)
-				counts, err := b.queue.Counts(t.Context())
-				if err != nil || counts.Queues["default"][jobs.Completed] != tt.jobs {
-					t.Errorf("the counts are %+v, %v; want %d completed", counts, err, tt.jobs)
-				}
-				if most.Load() != tt.most || calls.Load() != tt.calls {
-					t.Errorf("there were %d calls, %d at the same time; want %d, %d", calls.Load(), most.Load(), tt.calls, tt.most)
-				}
-			})
+				return 0, nil
+			}, nil)
+			entries := make([]jobs.Entry, want.jobs)
+			for i := range entries {
+				entries[i].Args = add{A: min(i, 1)}
+			}
+			if _, err := b.queue.EnqueueMany(t.Context(), entries); err != nil {
+				t.Fatal(err)
+			}
+			defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{"default": want.jobs}})()
+			time.Sleep(time.Minute)
+			counts, err := b.queue.Counts(t.Context())
+			if err != nil || counts.Queues["default"][jobs.Completed] != want.jobs {
+				t.Errorf("the counts are %+v, %v; want %d completed", counts, err, want.jobs)
+			}
+			if calls.Load() != want.calls || most.Load() != want.most {
+				t.Errorf("%d jobs took %d calls, %d at the same time; want %d, %d", want.jobs, calls.Load(), most.Load(), want.calls, want.most)
+			}
 		})
 	}
 }
