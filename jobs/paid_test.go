@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ func TestAPaidJobIsSettledBeforeItsPlaceIsGivenAway(t *testing.T) {
 		inBubble(t, func(b *bench) {
 			var calls [][]jobs.Outcome
 			store := &hooked{MemStore: b.store, settle: func(all []jobs.Outcome) error {
-				calls = append(calls, all)
+				calls = append(calls, slices.Clone(all))
 				time.Sleep(time.Second) // the place must wait for this
 				return nil
 			}}

@@ -22,7 +22,8 @@ func (r *run) settle(ctx context.Context) error {
 	go func() { beside <- r.settleBeside(ctx, more) }()
 	err := r.settleAll(ctx, more)
 	close(more)
-	if err = cmp.Or(err, <-beside); err != nil {
+	other := <-beside
+	if err = cmp.Or(err, other); err != nil {
 		return fmt.Errorf("jobs: settle: %w", err)
 	}
 	return nil
@@ -31,9 +32,8 @@ func (r *run) settle(ctx context.Context) error {
 // settleAll records outcomes until no further ones will come, and tells more of each full
 // batch.
 func (r *run) settleAll(ctx context.Context, more chan<- struct{}) error {
-	batch := make([]Outcome, 0, settleBatch) // the same memory each time
+	var batch []Outcome // the same memory each time
 	for {
-		clear(batch)
 		if batch = r.gather(batch[:0]); len(batch) == 0 {
 			return nil
 		}
@@ -46,21 +46,22 @@ func (r *run) settleAll(ctx context.Context, more chan<- struct{}) error {
 		if err := r.record(ctx, batch); err != nil {
 			return err
 		}
+		clear(batch) // which may hold large results
 	}
 }
 
 // settleBeside records a batch whenever it is told that there may be more than settleAll
 // took.
 func (r *run) settleBeside(ctx context.Context, more <-chan struct{}) error {
-	batch := make([]Outcome, 0, settleBatch)
+	var batch []Outcome
 	for range more {
-		clear(batch)
 		if batch = r.collect(batch[:0]); len(batch) == 0 {
 			continue
 		}
 		if err := r.record(ctx, batch); err != nil {
 			return err
 		}
+		clear(batch)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -235,17 +236,23 @@ func TestTextsAreMadeStorable(t *testing.T) {
 // What comes while the store is busy waits for it, so that it comes in one batch; what
 // waits behind a full batch does not.
 func TestOnlyAFloodIsSettledByTwo(t *testing.T) {
-	for _, want := range []struct {
+	for _, tt := range []struct {
 		jobs        int
-		calls, most int32 // of the store, and at the same time
+		calls, most int // of the store, and at the same time
 	}{{jobs: 500, calls: 2, most: 1}, {jobs: 3500, calls: 5, most: 2}} {
 		inBubble(t, func(b *bench) {
-			var open, most, calls atomic.Int32
+			var mu sync.Mutex
+			var open, most, calls int
 			store := &hooked{MemStore: b.store, settle: func([]jobs.Outcome) error {
-				most.Store(max(most.Load(), open.Add(1)))
-				calls.Add(1)
+				mu.Lock()
+				open++
+				calls++
+				most = max(most, open)
+				mu.Unlock()
 				time.Sleep(time.Second)
-				open.Add(-1)
+				mu.Lock()
+				defer mu.Unlock()
+				open--
 				return nil
 			}}
 			handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
@@ -254,21 +261,21 @@ func TestOnlyAFloodIsSettledByTwo(t *testing.T) {
 				}
 				return 0, nil
 			}, nil)
-			entries := make([]jobs.Entry, want.jobs)
+			entries := make([]jobs.Entry, tt.jobs)
 			for i := range entries {
 				entries[i].Args = add{A: min(i, 1)}
 			}
 			if _, err := b.queue.EnqueueMany(t.Context(), entries); err != nil {
 				t.Fatal(err)
 			}
-			defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{"default": want.jobs}})()
+			defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{"default": tt.jobs}})()
 			time.Sleep(time.Minute)
 			counts, err := b.queue.Counts(t.Context())
-			if err != nil || counts.Queues["default"][jobs.Completed] != want.jobs {
-				t.Errorf("the counts are %+v, %v; want %d completed", counts, err, want.jobs)
+			if err != nil || counts.Queues["default"][jobs.Completed] != tt.jobs {
+				t.Errorf("the counts are %+v, %v; want %d completed", counts, err, tt.jobs)
 			}
-			if calls.Load() != want.calls || most.Load() != want.most {
-				t.Errorf("%d jobs took %d calls, %d at the same time; want %d, %d", want.jobs, calls.Load(), most.Load(), want.calls, want.most)
+			if calls != tt.calls || most != tt.most {
+				t.Errorf("%d jobs took %d calls, %d at the same time; want %d, %d", tt.jobs, calls, most, tt.calls, tt.most)
 			}
 		})
 	}

@@ -15,7 +15,8 @@ type Move struct {
 	// Rows say which rows to move, with the alias v. The first column is the id in
 	// From, the second the epoch that it must have.
 	Rows Rows
-	// Where is a further condition on j.
+	// Where is a further condition on j, which may leave out the alias where v has no
+	// such column.
 	Where bun.Safe
 	// Columns are those to write in To, and Select is what to write, in terms of
 	// j and v.

@@ -47,7 +47,8 @@ func endWorker(r *rig) {
 			since, claimed = time.Now(), 0
 		}
 		claimed = max(claimed, running()) // what waits for a place is handed back after a second or two
-		return ended > short/2 && time.Since(since) > 200*time.Millisecond && claimed > places
+		// A short job that was handed back waits for a long one.
+		return claimed > places && (ended == short || ended > short/2 && time.Since(since) > 3*time.Second)
 	})
 	begun := time.Now()
 	w.signal(syscall.SIGTERM)

@@ -35,7 +35,6 @@ import (
 	"context"
 	"embed"
 	"io/fs"
-	"sync/atomic"
 
 	"github.com/uptrace/bun"
 
@@ -72,8 +71,6 @@ type Store struct {
 	pass   pass
 	floors floors
 	seen   sightings
-	// brought is how many jobs the last claim took: as much room the next one makes.
-	brought atomic.Int64
 }
 
 var _ jobs.Store = (*Store)(nil)

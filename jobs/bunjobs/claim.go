@@ -74,17 +74,18 @@ func lineAfter(tenant, key string) string {
 const maxShares = 64
 
 // turns remembers for each queue which lines a claim ended with, so the next one goes
-// on behind them.
+// on behind them, and how many jobs it took, so the next one makes room for as many.
 type turns struct {
 	mu   sync.Mutex
 	last map[string]turn
 }
 
-// turn is the last tenant of jobs without a limit key, and the last line of those with
-// one.
+// turn is the last tenant of jobs without a limit key, the last line of those with
+// one, and how many jobs the claim took.
 type turn struct {
-	tenant string
-	line   jobs.LineKey
+	tenant  string
+	line    jobs.LineKey
+	brought int
 }
 
 func (t *turns) after(queue string) turn {
@@ -93,17 +94,29 @@ func (t *turns) after(queue string) turn {
 	return t.last[queue]
 }
 
+func (t *turns) brought(queue string) int { return t.after(queue).brought }
+
+func (t *turns) bring(queue string, n int) {
+	t.update(queue, func(last *turn) { last.brought = n })
+}
+
 // skip goes on behind lines that cannot start anything.
 func (t *turns) skip(queue string, lines []jobs.LineKey) {
+	t.update(queue, func(last *turn) {
+		for _, line := range lines {
+			last.pass(line)
+		}
+	})
+}
+
+func (t *turns) update(queue string, change func(last *turn)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.last == nil {
 		t.last = map[string]turn{}
 	}
 	last := t.last[queue]
-	for _, line := range lines {
-		last.pass(line)
-	}
+	change(&last)
 	t.last[queue] = last
 }
 
@@ -137,7 +150,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	}
 	hurried := now.IsZero()
 	now = bundb.Clock(s.db, now)
-	claimed := make([]jobs.Info, 0, min(c.Limit, int(s.brought.Load())))
+	claimed := make([]jobs.Info, 0, min(c.Limit, s.turns.brought(c.Queue)))
 	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
 		claimed = claimed[:0]
 		if err := bundb.ByIndex(ctx, tx); err != nil {
@@ -163,7 +176,7 @@ func (s *Store) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.
 	if err != nil {
 		return nil, bundb.Err(err)
 	}
-	s.brought.Store(int64(len(claimed)))
+	s.turns.bring(c.Queue, len(claimed))
 	jobs.SortByTurn(claimed) // RETURNING has no order
 	return claimed, nil
 }

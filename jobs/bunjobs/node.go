@@ -140,7 +140,7 @@ func bury(ctx context.Context, tx bun.Tx, dead []int64) error {
 // isRunning is the condition that a job is running, for statements that find their jobs by
 // ID. PostgreSQL cannot match it with the index of running jobs, which it would rather read
 // from end to end: the entries of jobs that are over stay there for a minute, so that took
-// a settlement three times as long in a backlog of 600,000.
+// settling completed jobs three times as long in a backlog of 600,000.
 const isRunning = bun.Safe("state + 0 = 3")
 
 // lockRunning reads and locks those of the jobs that match, by their IDs, that are running.

@@ -8,8 +8,9 @@ import (
 	"github.com/levqor/sdk/jobs"
 )
 
-// The statistics of a queue are those of some moment. Whichever it was, a settlement may
-// read neither the whole table nor the index of running jobs from end to end.
+// The statistics of a queue are those of some moment. Whichever it was, completing jobs may
+// read neither the whole table nor the index of running jobs from end to end, and ending
+// them otherwise not the latter.
 func TestSettlementsFindJobsByIDWhateverTheStatisticsSay(t *testing.T) {
 	for _, moment := range []string{"there are none", "all are ready", "all run"} {
 		r := newRig(t, dbtest.Postgres(t))
@@ -25,22 +26,35 @@ func TestSettlementsFindJobsByIDWhateverTheStatisticsSay(t *testing.T) {
 		analyze("all are ready")
 		running := r.claim(1, 5000)
 		analyze("all run")
+		if len(running) != 5000 {
+			t.Fatalf("%d jobs were claimed, want all", len(running))
+		}
 		whole, ofNodes := r.scans()
-		outcomes := make([]jobs.Outcome, 500)
-		for i := range outcomes {
-			outcomes[i] = jobs.Outcome{Lease: jobs.Lease{ID: running[i].ID, Epoch: running[i].Epoch}, Queue: jobs.DefaultQueue, State: jobs.Completed}
-		}
-		if _, err := r.store.Settle(t.Context(), outcomes, time.Time{}); err != nil {
-			t.Fatal(err)
-		}
+		r.end(running[:500], jobs.Completed)
 		wholeAfter, ofNodesAfter := r.scans()
 		if wholeAfter != whole || ofNodesAfter != ofNodes {
 			t.Errorf("with the statistics of when %s, the table was read %d times and the index of running jobs %d times, want never",
 				moment, wholeAfter-whole, ofNodesAfter-ofNodes)
 		}
-		if n := r.count(jobs.Completed); n != len(outcomes) {
-			t.Errorf("%d jobs are completed, want %d", n, len(outcomes))
+		r.end(running[500:600], jobs.Scheduled)
+		if _, after := r.scans(); after != ofNodes {
+			t.Errorf("with the statistics of when %s, snoozing read the index of running jobs %d times, want never", moment, after-ofNodes)
 		}
+		if completed, snoozed := r.count(jobs.Completed), r.count(jobs.Scheduled); completed != 500 || snoozed != 100 {
+			t.Errorf("%d jobs are completed and %d wait, want 500 and 100", completed, snoozed)
+		}
+	}
+}
+
+// end records that attempts ended so.
+func (r *rig) end(running []jobs.Info, state jobs.State) {
+	r.Helper()
+	outcomes := make([]jobs.Outcome, len(running))
+	for i, job := range running {
+		outcomes[i] = jobs.Outcome{Lease: jobs.Lease{ID: job.ID, Epoch: job.Epoch}, Queue: job.Queue, State: state, Delay: time.Hour}
+	}
+	if _, err := r.store.Settle(r.Context(), outcomes, time.Time{}); err != nil {
+		r.Fatal(err)
 	}
 }
 

@@ -286,7 +286,9 @@ func (e *env) claimed(changes ...func(*jobs.Insertion)) jobs.Info {
 // settle records one outcome and returns what the store says about it.
 func (e *env) settle(out jobs.Outcome, now time.Time) error {
 	e.Helper()
-	results, err := e.Settle(e.ctx, []jobs.Outcome{out}, now)
+	outcomes := []jobs.Outcome{out}
+	results, err := e.Settle(e.ctx, outcomes, now)
+	clear(outcomes) // as a worker may
 	if err != nil {
 		e.Fatalf("Settle = %v", err)
 	}
