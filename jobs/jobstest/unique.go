@@ -1,6 +1,7 @@
 package jobstest
 
 import (
+	"cmp"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -141,8 +142,8 @@ func uniqueStorm(e *env) {
 			}
 			if in[0].DuplicateOf == 0 {
 				stored.Add(1)
-				first.CompareAndSwap(0, int64(in[0].ID))
 			}
+			first.CompareAndSwap(0, int64(cmp.Or(in[0].DuplicateOf, in[0].ID)))
 			var err error
 			switch worker % 4 {
 			case 0:
