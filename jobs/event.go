@@ -10,8 +10,7 @@ type EventType uint8
 
 // The events of jobs. What a [Worker] did is told when the store has recorded it.
 const (
-	// EventEnqueued tells of a job that was stored. A worker may start the job before its
-	// caller is back from the store, so EventStarted can come first.
+	// EventEnqueued tells of a job that was stored.
 	EventEnqueued EventType = iota + 1
 	// EventStarted tells of an attempt whose handler was called.
 	EventStarted
