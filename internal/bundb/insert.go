@@ -26,7 +26,15 @@ type InsertOne struct {
 	// stored.
 	Key string
 
-	texts sync.Map // for PostgreSQL: from Since and Until to texts
+	texts sync.Map // for PostgreSQL: from shape to texts
+}
+
+// shape is what the text for PostgreSQL depends on.
+type shape struct {
+	since, until time.Time
+	// soon says that the server's instant is now and that the row is due at it, as most
+	// are: the server then has no choice to make between instants.
+	soon bool
 }
 
 type texts struct {
@@ -56,12 +64,16 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants
 	if !postgres(db) || direct == nil {
 		return q.runWritten(ctx, db, now, instants, values)
 	}
-	texts := q.textsOf(db, instants, len(values))
+	soon := now.IsZero() && instants.At.IsZero() && instants.Delay == 0
+	texts := q.textsOf(db, shape{instants.Since, instants.Until, soon}, len(values))
 	text := texts.joined
 	if _, alone := db.(*bun.DB); alone {
 		text = texts.alone
 	}
-	values = append(values, micros(now), micros(instants.At), instants.Delay.Microseconds(), instants.Later.Microseconds())
+	values = append(values, instants.Later.Microseconds())
+	if !soon {
+		values = append(values, micros(now), micros(instants.At), instants.Delay.Microseconds())
+	}
 	var created Time
 	err = direct.QueryRowContext(ctx, text, values...).Scan(&created)
 	if errors.Is(err, sql.ErrNoRows) || sqlState(err) == uniqueViolation {
@@ -72,20 +84,23 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants
 
 // textsOf returns the texts for PostgreSQL; there are n values before those of the
 // instants.
-func (q *InsertOne) textsOf(db bun.IDB, instants Instants, n int) texts {
-	span := [2]time.Time{instants.Since, instants.Until}
-	known, _ := q.texts.Load(span)
+func (q *InsertOne) textsOf(db bun.IDB, shape shape, n int) texts {
+	known, _ := q.texts.Load(shape)
 	if t, ok := known.(texts); ok {
 		return t
 	}
-	clock := instant(n, "statement_timestamp()")
-	start := instant(n+1, clock+plus(n+2))
-	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n+3),
-		"?since", literal(db, instants.Since), "?until", literal(db, instants.Until)).Replace(q.SQL)
+	clock := "statement_timestamp()"
+	start := clock
+	if !shape.soon {
+		clock = instant(n+1, clock)
+		start = instant(n+2, clock+plus(n+3))
+	}
+	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n),
+		"?since", literal(db, shape.since), "?until", literal(db, shape.until)).Replace(q.SQL)
 	const returning = " RETURNING created_at"
 	text = numbered(text)
 	t := texts{alone: text + returning, joined: text + q.unlessTaken() + returning}
-	q.texts.Store(span, t)
+	q.texts.Store(shape, t)
 	return t
 }
 
