@@ -160,11 +160,10 @@ func (f *fetcher) measurePace() {
 	}
 }
 
-// mayClaim reports whether to claim now. A second claim beside another is for queues
-// that are full.
+// mayClaim reports whether to claim now.
 func (f *fetcher) mayClaim() bool {
 	f.wanted.Store(0)
-	if open := len(f.answers); f.resting || open == maxClaims || open > 0 && !f.patient {
+	if f.resting || len(f.answers) > 0 && !f.mayOverlap() {
 		return false
 	}
 	want := 1
@@ -173,6 +172,13 @@ func (f *fetcher) mayClaim() bool {
 	}
 	f.wanted.Store(int64(want)) // before looking, so that no room is missed
 	return f.free() >= want
+}
+
+// mayOverlap reports whether to claim beside a claim that is under way, which is for queues
+// that are full. One with limits would have them wait for each other in the store: a single
+// claim of twice as many jobs takes less time.
+func (f *fetcher) mayOverlap() bool {
+	return len(f.answers) < maxClaims && f.patient && !f.guarded.Load()
 }
 
 // claim begins a claim of as many jobs as there is room for. Answers are accepted in the

@@ -13,21 +13,28 @@ import (
 // Two claims of a full queue overlap, and the answer to the first may come last.
 func TestJobsOfOverlappingClaimsStartInTheirOrder(t *testing.T) {
 	inBubble(t, func(b *bench) {
-		var claims atomic.Int32
-		store := &hooked{MemStore: b.store, claims: func([]jobs.Info) error {
-			if claims.Add(1)%2 == 1 {
+		var mu sync.Mutex
+		var claims int
+		claimed, begun := map[jobs.ID]time.Time{}, map[jobs.ID]time.Time{}
+		store := &hooked{MemStore: b.store, claims: func(all []jobs.Info) error {
+			mu.Lock()
+			for _, job := range all {
+				claimed[job.ID] = time.Now()
+			}
+			claims++
+			late := claims%2 == 1
+			mu.Unlock()
+			if late {
 				time.Sleep(time.Second)
 			}
 			return nil
 		}}
-		begun := map[jobs.ID]time.Time{}
-		var mu sync.Mutex
 		handle(t, b.registry, func(_ context.Context, job *jobs.Job[add]) (int, error) {
 			mu.Lock()
 			begun[job.ID] = time.Now()
-			places := len(begun) % 4
+			n := len(begun)
 			mu.Unlock()
-			time.Sleep(time.Duration(100+170*places) * time.Millisecond) // places come free one by one
+			oneByOne(n)
 			return 0, nil
 		}, nil)
 		var stored []jobs.ID
@@ -35,13 +42,70 @@ func TestJobsOfOverlappingClaimsStartInTheirOrder(t *testing.T) {
 			stored = append(stored, b.enqueue(nil))
 		}
 		defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: 4}, Poll: time.Minute})()
-		if _, err := jobs.Await[int](context.Background(), b.queue, stored[39]); err != nil {
-			t.Fatal(err)
+		for _, id := range stored {
+			if _, err := jobs.Await[int](context.Background(), b.queue, id); err != nil {
+				t.Fatal(err)
+			}
 		}
-		for i := range stored[1:] {
-			if begun[stored[i+1]].Before(begun[stored[i]]) {
-				t.Errorf("job %d began before the one that was claimed before it", i+1)
+		mu.Lock()
+		defer mu.Unlock()
+		for i, id := range stored {
+			for _, later := range stored[i+1:] { // claims of the same instant have no order
+				if claimed[id].Before(claimed[later]) && begun[later].Before(begun[id]) {
+					t.Errorf("%s was claimed before %s and began after it", id, later)
+				}
 			}
 		}
 	})
+}
+
+// oneByOne is what the nth job does: of four places one comes free after the other.
+func oneByOne(n int) { time.Sleep(time.Duration(100+170*(n%4)) * time.Millisecond) }
+
+// Claims of a queue with limits would wait for each other in the store.
+func TestClaimsOverlapUnlessTheQueueHasLimits(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		settings jobs.QueueSettings
+		most     int32
+	}{
+		{"without limits two claims are under way at once", jobs.QueueSettings{}, 2},
+		{"with limits one claim is under way at a time", jobs.QueueSettings{MaxRunning: 1000}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				c.settings.Queue = jobs.DefaultQueue
+				if err := jobs.NewQueues(b.store).Put(t.Context(), c.settings); err != nil {
+					t.Fatal(err)
+				}
+				store := &slowToClaim{MemStore: b.store}
+				var begun atomic.Int64
+				handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) {
+					oneByOne(int(begun.Add(1)))
+					return 0, nil
+				}, nil)
+				for range 200 {
+					b.enqueue(nil)
+				}
+				defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: 4}, Poll: time.Minute})()
+				time.Sleep(30 * time.Second)
+				if got := store.most.Load(); got != c.most {
+					t.Errorf("%d claims were under way at once, want %d", got, c.most)
+				}
+			})
+		})
+	}
+}
+
+// slowToClaim takes a second for each claim and counts those that are under way.
+type slowToClaim struct {
+	*jobs.MemStore
+	open, most atomic.Int32
+}
+
+func (s *slowToClaim) Claim(ctx context.Context, c jobs.Claim, now time.Time) ([]jobs.Info, error) {
+	s.most.Store(max(s.most.Load(), s.open.Add(1)))
+	defer s.open.Add(-1)
+	time.Sleep(time.Second)
+	return s.MemStore.Claim(ctx, c, now)
 }

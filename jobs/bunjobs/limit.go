@@ -188,18 +188,21 @@ func (s *Store) guard(ctx context.Context, tx bun.Tx, queue string, now time.Tim
 	return g, g.load(ctx, tx)
 }
 
+// runningSQL counts what runs of a queue.
+var runningSQL = bundb.Fixed{SQL: `
+	SELECT tenant, COALESCE(limit_key, ''), count(*) FROM levqor_jobs_live
+	WHERE state = 3 AND queue = ?0 GROUP BY tenant, limit_key`}
+
 // load reads what runs and when the queue may start more.
 func (g *guard) load(ctx context.Context, tx bun.Tx) error {
-	var rows []struct {
-		lineRow
-		Running int `bun:"running"`
-	}
-	err := tx.NewRaw("SELECT tenant, COALESCE(limit_key, '') AS limit_key, count(*) AS running FROM levqor_jobs_live WHERE state = 3 AND queue = ? GROUP BY 1, 2",
-		g.settings.Queue).Scan(ctx, &rows)
 	g.running = map[jobs.LineKey]int{}
-	for _, r := range rows {
-		g.running[jobs.LineKey{Tenant: r.Tenant, Key: r.Key}] = r.Running
-	}
+	err := runningSQL.Each(ctx, tx, func(scan func(...any) error) error {
+		var line jobs.LineKey
+		var n int
+		err := scan(&line.Tenant, &line.Key, &n)
+		g.running[line] = n
+		return err
+	}, g.settings.Queue)
 	g.arrivals = map[jobs.LineKey]time.Time{}
 	if err == nil && g.settings.Rate.Count > 0 {
 		err = g.loadArrivals(ctx, tx, []jobs.LineKey{{}})
