@@ -76,7 +76,7 @@ func main() {
 		limit: 30*time.Minute + 3**hold, full: true, rows: max(*rows, 1000), hold: *hold, claims: *claims,
 	}
 	if *quick {
-		p = plan{repeat: 3, jobs: 100_000, singles: 4000, sqliteJobs: 10_000, window: 3 * time.Second, latency: 4 * time.Second, limit: 2 * time.Minute}
+		p = plan{repeat: 3, jobs: 100_000, singles: 2000, sqliteJobs: 10_000, window: 3 * time.Second, latency: 4 * time.Second, limit: 2 * time.Minute}
 	}
 	if *repeat > 0 {
 		p.repeat = *repeat

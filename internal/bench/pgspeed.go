@@ -51,12 +51,13 @@ func (p *postgres) speeds(pl plan) []measure {
 			name: "pg.insert.bulk", ours: insertMany(p, pl.bulk(), size, 1),
 			rivals: map[string]sample{"river": p.riverInsertMany(pl.bulk(), 1)},
 		},
+		// Single insertions wait for the disk, whose pace changes within seconds: more samples.
 		{
-			name: "pg.insert.1", ours: insert(p, pl.singles, 1),
+			name: "pg.insert.1", repeat: 4 * pl.repeat, ours: insert(p, pl.singles, 1),
 			rivals: map[string]sample{"river": p.riverInsert(pl.singles, 1)},
 		},
 		{
-			name: "pg.insert.16", ours: insert(p, 4*pl.singles, 16),
+			name: "pg.insert.16", repeat: 2 * pl.repeat, ours: insert(p, 4*pl.singles, 16),
 			rivals: map[string]sample{"river": p.riverInsert(4*pl.singles, 16)},
 		},
 	}
