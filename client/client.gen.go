@@ -454,7 +454,7 @@ type JobsHealth struct {
 	// OldestReadyQueue Where that job waits; absent if none does.
 	OldestReadyQueue *string `json:"oldest_ready_queue,omitempty"`
 
-	// OldestReadySeconds How long the turn of the first ready job has come; grows if workers are too few, dead, or do not know a kind.
+	// OldestReadySeconds How long the longest of those jobs has waited that are the first of their lines, which are the ready jobs of one queue, tenant and limit key; grows if workers are too few, dead, or do not know a kind. Of up to a thousand lines, by the names of their queues.
 	OldestReadySeconds float64 `json:"oldest_ready_seconds"`
 
 	// OldestTransactionSeconds The age of the oldest open transaction of the database, which keeps dead rows from being cleared away; of those that the service may see.
@@ -639,7 +639,7 @@ type Queue struct {
 	// MaxPerTenant How many jobs of one tenant run at once.
 	MaxPerTenant *int `json:"max_per_tenant,omitempty"`
 
-	// MaxRunning How many of its jobs run at once.
+	// MaxRunning How many of its jobs run at once. A job that was cancelled counts no more, even if its handler has yet to notice.
 	MaxRunning *int `json:"max_running,omitempty"`
 
 	// Paused Its jobs do not start; see pauseQueue.
@@ -685,7 +685,7 @@ type QueueSettings struct {
 	// MaxPerTenant How many jobs of one tenant run at once.
 	MaxPerTenant *int `json:"max_per_tenant,omitempty"`
 
-	// MaxRunning How many of its jobs run at once.
+	// MaxRunning How many of its jobs run at once. A job that was cancelled counts no more, even if its handler has yet to notice.
 	MaxRunning *int `json:"max_running,omitempty"`
 
 	// Paused Its jobs do not start; see pauseQueue.

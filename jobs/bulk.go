@@ -204,6 +204,7 @@ func (c *BulkChange) validate() error {
 			errs = append(errs, invalid("/filter/states", "contradictory", fmt.Sprintf("holds %s, which the operation does not change", state)))
 		}
 	}
+	errs = append(errs, checkOptional("/filter/kind", c.Filter.Kind), checkOptional("/filter/queue", c.Filter.Queue))
 	if f := c.Filter; !f.CreatedFrom.IsZero() && !f.CreatedBefore.IsZero() && !f.CreatedFrom.Before(f.CreatedBefore) {
 		errs = append(errs, invalid("/filter/created_before", "contradictory", "must be later than created_from"))
 	}

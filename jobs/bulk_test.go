@@ -132,3 +132,12 @@ func TestABulkChangeLooksAgainAfterAConflict(t *testing.T) {
 		}
 	}
 }
+
+func TestABulkChangeNamesWhatIsWrongInItsFilter(t *testing.T) {
+	q := jobs.New(jobs.NewMemStore(), registry(t), nil)
+	change := jobs.BulkChange{Operation: jobs.BulkCancel, Filter: jobs.Filter{Kind: "a\x00", Queue: "ä"}}
+	_, err := q.ChangeMany(t.Context(), change)
+	if got, want := fields(err), "/filter/kind invalid_character, /filter/queue invalid_character"; got != want {
+		t.Errorf("ChangeMany names %q, want %q", got, want)
+	}
+}

@@ -40,11 +40,13 @@ func nameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_.:-/", c) >= 0
 }
 
-func checkTenant(field, tenant string) error {
-	if tenant == "" {
+// checkOptional is checkName for a name that may be empty: the tenant of a program that
+// has none, or a filter that does not restrict.
+func checkOptional(field, name string) error {
+	if name == "" {
 		return nil
 	}
-	return checkName(field, tenant)
+	return checkName(field, name)
 }
 
 // checkRange returns an ErrInvalid unless n lies between 1 and high.

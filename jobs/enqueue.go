@@ -69,7 +69,8 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 
 // EnqueueMany stores all of the jobs or none, and returns them in order. Those that
 // are to be unique and are there are returned with Duplicate set and do not keep the
-// others from being stored. The field of an ErrInvalid begins with the index of the job,
+// others from being stored; of one that cannot be read any more ID, Tenant and Kind are
+// told alone. The field of an ErrInvalid begins with the index of the job,
 // such as "/3/args/url", where there is more than one. Of a thousand jobs and more some
 // are checked and written as JSON at the same time, so their arguments share nothing that
 // these methods change.
@@ -88,12 +89,10 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 	if err == nil {
 		err = q.insert(ctx, entries, batch)
 	}
-	if err == nil {
-		err = q.present(ctx, infos, batch)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
+	q.present(ctx, infos, batch)
 	return infos, nil
 }
 
@@ -206,7 +205,7 @@ func (q *Queue) prepare(in *Insertion, e Entry) error {
 
 func (q *Queue) checkOptions(wrong *problems, p *Insertion, opts *EnqueueOptions) {
 	wrong.add(checkName("/kind", p.Kind))
-	wrong.add(checkTenant("/tenant", p.Tenant))
+	wrong.add(checkOptional("/tenant", p.Tenant))
 	wrong.add(checkName("/queue", p.Queue))
 	wrong.add(checkRange("/priority", p.Priority, 9))
 	wrong.add(checkRange("/max_attempts", p.MaxAttempts, 1000))
@@ -255,18 +254,20 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 	return fmt.Errorf("no free job ID: %w", ErrConflict)
 }
 
-// present makes of the jobs of a batch what the caller sees.
-func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) (err error) {
+// present makes of the jobs of a batch what the caller sees. It returns no error, which
+// would hide that the others are stored.
+func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) {
 	for i := range batch {
 		if id := batch[i].DuplicateOf; id != 0 {
-			if infos[i], err = q.store.Get(ctx, infos[i].Tenant, id); err != nil {
-				return err
+			there, err := q.store.Get(ctx, infos[i].Tenant, id)
+			if err != nil {
+				there = Info{ID: id, Tenant: infos[i].Tenant, Kind: infos[i].Kind}
 			}
-			infos[i].Duplicate = true
+			there.Duplicate = true
+			infos[i] = there
 		}
 		infos[i].Args = redact(infos[i].Args)
 	}
-	return nil
 }
 
 // seal returns the stored form of the arguments of the job id. Secrets are sealed for

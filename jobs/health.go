@@ -9,8 +9,10 @@ import (
 // Health tells an operator whether jobs are worked off. Its figures are signals, each
 // with the trouble that it tells of.
 type Health struct {
-	// OldestReady is how long the turn of the first ready job of any line has come:
-	// grows if workers are too few, dead, or do not know a kind. Paused queues count.
+	// OldestReady is how long the longest of those jobs has waited past its RunAt that are
+	// the first of their lines, which are the ready jobs of one queue, tenant and limit key:
+	// grows if workers are too few, dead, or do not know a kind. Paused queues count. A
+	// store may look at the first thousand lines alone, by the names of their queues.
 	OldestReady time.Duration
 	// OldestReadyQueue is where that job waits; empty if none does.
 	OldestReadyQueue string
@@ -50,9 +52,10 @@ func CheckHealth(ctx context.Context, store HealthStore) (Health, error) {
 	return health, nil
 }
 
-// Older makes a job's turn that of OldestReady if it has come longer ago, for stores.
-func (h *Health) Older(queue string, turn, now time.Time) {
-	if age := now.Sub(turn); h.OldestReadyQueue == "" || age > h.OldestReady {
+// Older makes the age of a job that is ready since runAt that of OldestReady if it is
+// higher, for stores.
+func (h *Health) Older(queue string, runAt, now time.Time) {
+	if age := now.Sub(runAt); h.OldestReadyQueue == "" || age > h.OldestReady {
 		h.OldestReady, h.OldestReadyQueue = max(0, age), queue
 	}
 }

@@ -141,10 +141,10 @@ func (q *Queue) Get(ctx context.Context, id ID) (Info, error) {
 
 // List returns the tenant's jobs that match the query, the newest first. The
 // query's Tenant is the queue's. It returns ErrInvalid for a limit outside 1 to
-// 1000 or an unknown state.
+// 1000, an unknown state, or a kind or queue that no job can have.
 func (q *Queue) List(ctx context.Context, query ListQuery) ([]Info, error) {
 	query.Tenant = q.tenant
-	errs := []error{checkRange("/limit", query.Limit, 1000)}
+	errs := []error{checkRange("/limit", query.Limit, 1000), checkOptional("/kind", query.Kind), checkOptional("/queue", query.Queue)}
 	for _, s := range query.States {
 		if !slices.Contains(States(), s) {
 			errs = append(errs, invalid("/state", "unknown_state", "is not a job state"))

@@ -274,6 +274,7 @@ func TestListNamesWhatIsWrong(t *testing.T) {
 		"/limit too_small":     {},
 		"/limit too_large":     {Limit: 1001},
 		"/state unknown_state": {Limit: 1, States: []jobs.State{99}},
+		"/kind invalid_character, /queue invalid_character": {Limit: 1, Kind: "a\x00", Queue: "ä"},
 	} {
 		if _, err := q.List(t.Context(), query); fields(err) != want {
 			t.Errorf("List = %v, want %q", err, want)

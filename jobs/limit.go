@@ -14,7 +14,9 @@ type QueueSettings struct {
 	Queue string
 	// Paused keeps its jobs from starting; see [Queues.Pause].
 	Paused bool
-	// MaxRunning bounds the jobs of the queue that run at once.
+	// MaxRunning bounds the jobs of the queue that run at once, as the store sees them: one
+	// that was cancelled or given up counts no more, though its handler may have yet to
+	// notice, and so it is with the bounds that follow.
 	MaxRunning int
 	// MaxPerTenant bounds those of each tenant.
 	MaxPerTenant int
@@ -113,7 +115,7 @@ func (s *QueueSettings) validate() error {
 	errs = append(errs, s.Rate.validate("/rate"), s.RatePerKey.validate("/rate_per_key"))
 	for tenant, weight := range s.Weights {
 		field := "/weights/" + pointerEscaper.Replace(tenant)
-		errs = append(errs, checkTenant(field, tenant), checkRange(field, weight, 100))
+		errs = append(errs, checkOptional(field, tenant), checkRange(field, weight, 100))
 	}
 	return errors.Join(errs...)
 }

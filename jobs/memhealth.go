@@ -7,6 +7,12 @@ import (
 
 var _ HealthStore = (*MemStore)(nil)
 
+// head names the line of a queue that a job stands at the beginning of.
+type head struct {
+	queue string
+	LineKey
+}
+
 // Health implements [HealthStore].
 func (s *MemStore) Health(ctx context.Context, now time.Time) (Health, time.Time, error) {
 	if err := ctx.Err(); err != nil {
@@ -15,14 +21,21 @@ func (s *MemStore) Health(ctx context.Context, now time.Time) (Health, time.Time
 	defer s.lock()()
 	now = instant(now)
 	var h Health
+	heads := map[head]memJob{}
 	for _, job := range s.jobs {
 		switch job.State {
 		case Ready:
-			h.Older(job.Queue, job.Turn(), now)
+			line := head{job.Queue, job.Line()}
+			if first, ok := heads[line]; !ok || byTurn(job, first) < 0 {
+				heads[line] = job
+			}
 		case Scheduled, Retryable:
 			h.DueLag = max(h.DueLag, now.Sub(job.RunAt))
 		case Running, Completed, Cancelled, Discarded:
 		}
+	}
+	for _, job := range heads {
+		h.Older(job.Queue, job.RunAt, now)
 	}
 	for _, schedule := range s.schedules {
 		if !schedule.Paused && !schedule.NextAt.IsZero() {

@@ -64,37 +64,38 @@ func oneByOne(n int) { time.Sleep(time.Duration(100+170*(n%4)) * time.Millisecon
 
 // Claims of a queue with limits would wait for each other in the store.
 func TestClaimsOverlapUnlessTheQueueHasLimits(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		settings jobs.QueueSettings
-		most     int32
-	}{
-		{"without limits two claims are under way at once", jobs.QueueSettings{}, 2},
-		{"with limits one claim is under way at a time", jobs.QueueSettings{MaxRunning: 1000}, 1},
+	for want, settings := range map[int32]jobs.QueueSettings{
+		2: {Queue: jobs.DefaultQueue},
+		1: {Queue: jobs.DefaultQueue, MaxRunning: 1000},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, func(b *bench) {
-				c.settings.Queue = jobs.DefaultQueue
-				if err := jobs.NewQueues(b.store).Put(t.Context(), c.settings); err != nil {
-					t.Fatal(err)
-				}
-				store := &slowToClaim{MemStore: b.store}
-				var begun atomic.Int64
-				handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) {
-					oneByOne(int(begun.Add(1)))
-					return 0, nil
-				}, nil)
-				for range 200 {
-					b.enqueue(nil)
-				}
-				defer work(t, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: 4}, Poll: time.Minute})()
-				time.Sleep(30 * time.Second)
-				if got := store.most.Load(); got != c.most {
-					t.Errorf("%d claims were under way at once, want %d", got, c.most)
-				}
-			})
-		})
+		if got := claimsAtOnce(t, settings); got != want {
+			t.Errorf("%d claims were under way at once, want %d of a queue with %+v", got, want, settings)
+		}
 	}
+}
+
+// claimsAtOnce has a worker claim from a full queue.
+func claimsAtOnce(t *testing.T, settings jobs.QueueSettings) (most int32) {
+	t.Helper()
+	inBubble(t, func(b *bench) {
+		if err := jobs.NewQueues(b.store).Put(b.Context(), settings); err != nil {
+			b.Fatal(err)
+		}
+		store := &slowToClaim{MemStore: b.store}
+		var begun atomic.Int64
+		handle(b.T, b.registry, func(context.Context, *jobs.Job[add]) (int, error) {
+			oneByOne(int(begun.Add(1)))
+			return 0, nil
+		}, nil)
+		for range 200 {
+			b.enqueue(nil)
+		}
+		stop := work(b.T, store, b.registry, &jobs.WorkerOptions{Queues: map[string]int{jobs.DefaultQueue: 4}, Poll: time.Minute})
+		time.Sleep(30 * time.Second)
+		stop()
+		most = store.most.Load()
+	})
+	return most
 }
 
 // slowToClaim takes a second for each claim and counts those that are under way.

@@ -103,3 +103,30 @@ func ExampleUnique() {
 	// false <nil>
 	// true <nil>
 }
+
+// unreadable is a store that forgets jobs before they are read.
+type unreadable struct{ *jobs.MemStore }
+
+func (unreadable) Get(context.Context, string, jobs.ID) (jobs.Info, error) {
+	return jobs.Info{}, jobs.ErrNotFound
+}
+
+func TestADuplicateThatCannotBeReadDoesNotHideWhatIsStored(t *testing.T) {
+	store := jobs.NewMemStore()
+	queue := jobs.New(store, jobs.NewRegistry(nil), nil)
+	once := &jobs.EnqueueOptions{Unique: &jobs.Unique{}}
+	first, err := queue.Enqueue(t.Context(), Greet{Name: "Ada"}, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, err := queue.With(unreadable{store}).EnqueueMany(t.Context(), []jobs.Entry{{Greet{Name: "Ada"}, once}, {Greet{Name: "Alan"}, nil}})
+	if err != nil || len(infos) != 2 {
+		t.Fatalf("EnqueueMany = %v, %v; want both jobs", infos, err)
+	}
+	if got := infos[0]; got.ID != first.ID || !got.Duplicate || got.Kind != first.Kind {
+		t.Errorf("the duplicate is %+v, want ID %s", got, first.ID)
+	}
+	if _, err := queue.Get(t.Context(), infos[1].ID); err != nil {
+		t.Errorf("Get of the other = %v", err)
+	}
+}

@@ -65,7 +65,7 @@ func main() {
 	quick := flag.Bool("quick", false, "take less than three minutes")
 	only := flag.String("only", "", "measure only what has this in its name, or gives the figure of this name")
 	list := flag.Bool("list", false, "print the names of what can be measured, and measure nothing")
-	repeat := flag.Int("repeat", 0, "how often to measure what does not take long (default 5, or 3 with -quick)")
+	repeat := flag.Int("repeat", 0, "how often to measure what does not take long (default 5, or 3 with -quick; single insertions more often)")
 	rows := flag.Int("rows", 10_000_000, "rows of a deep table; what is called a million or 100k has no more either")
 	claims := flag.Int("claims", 2000, "claims that are timed of each sort")
 	hold := flag.Duration("hold", 10*time.Minute, "how long a transaction is held open")

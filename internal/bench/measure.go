@@ -17,7 +17,7 @@ type measure struct {
 	// rivals are measured in turn with ours, so that what else the machine does
 	// falls on both.
 	rivals map[string]sample
-	// repeat is how often what takes long is measured, 0 for as often as the plan says.
+	// repeat is how often it is measured, 0 for as often as the plan says.
 	repeat int
 }
 

@@ -52,6 +52,15 @@ func suites(t *testing.T, store func(*testing.T) *bunjobs.Store) {
 	t.Run("HealthStore", func(t *testing.T) {
 		jobstest.TestHealthStore(t, func(t *testing.T) jobstest.HealthStore { return store(t) })
 	})
+	t.Run("CountStore", func(t *testing.T) {
+		jobstest.TestCountStore(t, func(t *testing.T) jobstest.CountStore { return store(t) })
+	})
+	t.Run("DeadLetterStore", func(t *testing.T) {
+		jobstest.TestDeadLetterStore(t, func(t *testing.T) jobstest.DeadLetterStore { return store(t) })
+	})
+	t.Run("HistoryStore", func(t *testing.T) {
+		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return store(t) })
+	})
 	t.Run("LogStore", func(t *testing.T) {
 		jobstest.TestLogStore(t, func(t *testing.T) jobstest.LogStore { return store(t) })
 	})

@@ -22,7 +22,7 @@ import (
 const (
 	floorShare = 20
 	floorJobs  = 1000 // fewer are not worth it
-	maxFloor   = 10 * time.Second
+	maxFloor   = 5 * time.Second
 	minFloor   = 2 * time.Second
 	renewTime  = 10 * time.Second // after a floor has ended, in which it needs no look
 	maxFloors  = 10_000

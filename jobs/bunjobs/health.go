@@ -16,19 +16,19 @@ var _ jobs.HealthStore = (*Store)(nil)
 // thousand lines of each sort. See lineAfter for why it does not compare all columns
 // at once.
 const headsSQL = `
-	WITH RECURSIVE a (queue, tenant, turn, n) AS (
-		SELECT * FROM (SELECT queue, tenant, turn, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL ORDER BY queue, tenant, turn, id LIMIT 1) AS f
+	WITH RECURSIVE a (queue, tenant, run_at, n) AS (
+		SELECT * FROM (SELECT queue, tenant, run_at, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NULL ORDER BY queue, tenant, turn, id LIMIT 1) AS f
 		UNION ALL
-		SELECT j.queue, j.tenant, j.turn, n + 1 FROM a JOIN levqor_jobs_live AS j ON j.id = COALESCE((
+		SELECT j.queue, j.tenant, j.run_at, n + 1 FROM a JOIN levqor_jobs_live AS j ON j.id = COALESCE((
 			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NULL AND k.queue = a.queue AND k.tenant > a.tenant
 			ORDER BY k.tenant, k.turn, k.id LIMIT 1), (
 			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NULL AND k.queue > a.queue
 			ORDER BY k.queue, k.tenant, k.turn, k.id LIMIT 1))
 		WHERE n < 1000
-	), b (queue, tenant, limit_key, turn, n) AS (
-		SELECT * FROM (SELECT queue, tenant, limit_key, turn, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL ORDER BY queue, tenant, limit_key, turn, id LIMIT 1) AS f
+	), b (queue, tenant, limit_key, run_at, n) AS (
+		SELECT * FROM (SELECT queue, tenant, limit_key, run_at, 1 FROM levqor_jobs_live WHERE state = 2 AND limit_key IS NOT NULL ORDER BY queue, tenant, limit_key, turn, id LIMIT 1) AS f
 		UNION ALL
-		SELECT j.queue, j.tenant, j.limit_key, j.turn, n + 1 FROM b JOIN levqor_jobs_live AS j ON j.id = COALESCE((
+		SELECT j.queue, j.tenant, j.limit_key, j.run_at, n + 1 FROM b JOIN levqor_jobs_live AS j ON j.id = COALESCE((
 			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND k.queue = b.queue AND k.tenant = b.tenant AND k.limit_key > b.limit_key
 			ORDER BY k.limit_key, k.turn, k.id LIMIT 1), (
 			SELECT id FROM levqor_jobs_live AS k WHERE state = 2 AND limit_key IS NOT NULL AND k.queue = b.queue AND k.tenant > b.tenant
@@ -37,7 +37,7 @@ const headsSQL = `
 			ORDER BY k.queue, k.tenant, k.limit_key, k.turn, k.id LIMIT 1))
 		WHERE n < 1000
 	)
-	SELECT queue, turn FROM (SELECT queue, turn FROM a UNION ALL SELECT queue, turn FROM b) AS heads ORDER BY turn LIMIT 1`
+	SELECT queue, run_at FROM (SELECT queue, run_at FROM a UNION ALL SELECT queue, run_at FROM b) AS heads ORDER BY run_at LIMIT 1`
 
 // Health implements [jobs.HealthStore].
 func (s *Store) Health(ctx context.Context, now time.Time) (jobs.Health, time.Time, error) {
@@ -53,13 +53,13 @@ func (s *Store) Health(ctx context.Context, now time.Time) (jobs.Health, time.Ti
 		}
 		var heads []struct {
 			Queue string     `bun:"queue"`
-			Turn  bundb.Time `bun:"turn"`
+			RunAt bundb.Time `bun:"run_at"`
 		}
 		if err := tx.NewRaw(headsSQL).Scan(ctx, &heads); err != nil {
 			return err
 		}
 		for _, head := range heads {
-			h.Older(head.Queue, head.Turn.Time, at)
+			h.Older(head.Queue, head.RunAt.Time, at)
 		}
 		return lags(ctx, tx, at, &h)
 	})

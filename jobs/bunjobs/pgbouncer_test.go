@@ -24,6 +24,12 @@ func TestBehindPgBouncerInTransactionMode(t *testing.T) {
 	t.Run("LimitStore", func(t *testing.T) {
 		jobstest.TestLimitStore(t, func(t *testing.T) jobstest.LimitStore { return store(t) })
 	})
+	t.Run("CountStore", func(t *testing.T) {
+		jobstest.TestCountStore(t, func(t *testing.T) jobstest.CountStore { return store(t) })
+	})
+	t.Run("DeadLetterStore", func(t *testing.T) {
+		jobstest.TestDeadLetterStore(t, func(t *testing.T) jobstest.DeadLetterStore { return store(t) })
+	})
 	t.Run("HistoryStore", func(t *testing.T) {
 		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return store(t) })
 	})

@@ -51,7 +51,6 @@ func (g *guard) started(ctx context.Context, tx bun.Tx, claimed []jobs.Info) err
 	if err := g.saveArrivals(ctx, tx, counts); err != nil {
 		return err
 	}
-	delete(counts, jobs.LineKey{}) // a queue has one time of its own, and keeps it
 	return g.forget(ctx, tx, len(counts))
 }
 
@@ -84,9 +83,6 @@ func (g *guard) saveArrivals(ctx context.Context, tx bun.Tx, counts map[jobs.Lin
 // forget removes arrival times that have passed, twice as many as were added, so the
 // table stays as small as what is going on.
 func (g *guard) forget(ctx context.Context, tx bun.Tx, added int) error {
-	if added == 0 {
-		return nil
-	}
 	_, err := tx.NewRaw(`
 		DELETE FROM levqor_jobs_rate WHERE queue = ?0 AND (tenant, limit_key) IN
 			(SELECT tenant, limit_key FROM levqor_jobs_rate WHERE queue = ?0 AND arrival < ?1 LIMIT ?2)`,

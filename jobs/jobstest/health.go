@@ -37,17 +37,20 @@ var healthCases = []healthCase{
 	{"an empty store is in good health", func(e *healthEnv) {
 		e.wantHealth(t0, jobs.Health{}, "there is nothing")
 	}},
-	{"the oldest ready job is that whose turn came first, of all lines", func(e *healthEnv) {
+	{"the oldest ready job is that which waits longest of the first ones of all lines", func(e *healthEnv) {
 		e.insert(t0, job(queue("q1"), priority(1), runAt(t0.Add(-10*time.Minute))))
-		e.insert(t0, job(queue("q2"), tenant("b"), priority(1), runAt(t0.Add(-20*time.Minute))))
-		e.insert(t0, job(queue("q2"), tenant("b"), priority(1), runAt(t0.Add(-15*time.Minute))))
-		e.wantHealth(t0, jobs.Health{OldestReady: 10 * time.Minute, OldestReadyQueue: "q2"}, "a priority of 1 puts the turn off by ten minutes")
-		e.insert(t0, job(queue("q3"), limitKey("x"), priority(1), runAt(t0.Add(-40*time.Minute))))
-		e.wantHealth(t0, jobs.Health{OldestReady: 30 * time.Minute, OldestReadyQueue: "q3"}, "lines with a limit key count")
+		e.insert(t0, job(queue("q2"), tenant("b"), priority(9), runAt(t0.Add(-20*time.Minute))))
+		e.insert(t0, job(queue("q2"), tenant("b"), priority(9), runAt(t0.Add(-15*time.Minute))))
+		e.wantHealth(t0, jobs.Health{OldestReady: 20 * time.Minute, OldestReadyQueue: "q2"}, "its priority does not make it younger")
+		e.insert(t0, job(queue("q3"), limitKey("x"), runAt(t0.Add(-40*time.Minute))))
+		e.wantHealth(t0, jobs.Health{OldestReady: 40 * time.Minute, OldestReadyQueue: "q3"}, "lines with a limit key count")
+		e.insert(t0, job(queue("q1"), priority(9), runAt(t0.Add(-60*time.Minute))))
+		e.wantHealth(t0, jobs.Health{OldestReady: 40 * time.Minute, OldestReadyQueue: "q3"}, "it stands behind another")
 	}},
-	{"a job whose turn lies ahead has age 0", func(e *healthEnv) {
-		e.insert(t0, job(priority(9)))
-		e.wantHealth(t0, jobs.Health{OldestReadyQueue: "q"}, "its turn is to come")
+	{"a job that is ready has an age at once", func(e *healthEnv) {
+		e.insert(t0, job())
+		e.wantHealth(t0, jobs.Health{OldestReadyQueue: "q"}, "it has not waited")
+		e.wantHealth(t0.Add(time.Second), jobs.Health{OldestReady: time.Second, OldestReadyQueue: "q"}, "it waits for a second")
 	}},
 	{"leases are counted, and those that ran out lag", func(e *healthEnv) {
 		e.join(1, t0)

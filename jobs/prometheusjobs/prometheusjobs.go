@@ -101,7 +101,7 @@ var figures = []struct {
 	value func(h *jobs.Health) float64
 }{
 	{
-		desc("levqor_jobs_oldest_ready_seconds", "How long the turn of the first ready job has come."),
+		desc("levqor_jobs_oldest_ready_seconds", "How long the longest of the jobs has waited that are the first of their lines."),
 		func(h *jobs.Health) float64 { return h.OldestReady.Seconds() },
 	},
 	{

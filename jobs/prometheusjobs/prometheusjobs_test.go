@@ -59,7 +59,7 @@ func TestACollectorGivesCountsAndHealth(t *testing.T) {
 		# HELP levqor_jobs_nodes Workers that hold a lease.
 		# TYPE levqor_jobs_nodes gauge
 		levqor_jobs_nodes 2
-		# HELP levqor_jobs_oldest_ready_seconds How long the turn of the first ready job has come.
+		# HELP levqor_jobs_oldest_ready_seconds How long the longest of the jobs has waited that are the first of their lines.
 		# TYPE levqor_jobs_oldest_ready_seconds gauge
 		levqor_jobs_oldest_ready_seconds 1.5
 		# HELP levqor_jobs_oldest_transaction_seconds Age of the oldest open transaction of the database.
