@@ -70,7 +70,7 @@ func (q *Queue) Enqueue(ctx context.Context, args Args, opts *EnqueueOptions) (I
 // EnqueueMany stores all of the jobs or none, and returns them in order. Those that
 // are to be unique and are there are returned with Duplicate set and do not keep the
 // others from being stored; of one that cannot be read any more ID, Tenant and Kind are
-// told alone. The field of an ErrInvalid begins with the index of the job,
+// told alone, or an error if nothing was stored. The field of an ErrInvalid begins with the index of the job,
 // such as "/3/args/url", where there is more than one. Of a thousand jobs and more some
 // are checked and written as JSON at the same time, so their arguments share nothing that
 // these methods change.
@@ -89,10 +89,12 @@ func (q *Queue) enqueueMany(ctx context.Context, entries []Entry) ([]Info, error
 	if err == nil {
 		err = q.insert(ctx, entries, batch)
 	}
+	if err == nil {
+		err = q.present(ctx, infos, batch)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jobs: enqueue: %w", err)
 	}
-	q.present(ctx, infos, batch)
 	return infos, nil
 }
 
@@ -254,12 +256,15 @@ func (q *Queue) insert(ctx context.Context, entries []Entry, batch []Insertion) 
 	return fmt.Errorf("no free job ID: %w", ErrConflict)
 }
 
-// present makes of the jobs of a batch what the caller sees. It returns no error, which
-// would hide that the others are stored.
-func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) {
+// present makes of the jobs of a batch what the caller sees. It returns an error only if
+// none was stored: else that would hide those that were.
+func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) error {
 	for i := range batch {
 		if id := batch[i].DuplicateOf; id != 0 {
 			there, err := q.store.Get(ctx, infos[i].Tenant, id)
+			if err != nil && !anyStored(batch) {
+				return err
+			}
 			if err != nil {
 				there = Info{ID: id, Tenant: infos[i].Tenant, Kind: infos[i].Kind}
 			}
@@ -268,6 +273,17 @@ func (q *Queue) present(ctx context.Context, infos []Info, batch []Insertion) {
 		}
 		infos[i].Args = redact(infos[i].Args)
 	}
+	return nil
+}
+
+// anyStored reports whether not all jobs of a batch repeat others.
+func anyStored(batch []Insertion) bool {
+	for i := range batch {
+		if batch[i].DuplicateOf == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // seal returns the stored form of the arguments of the job id. Secrets are sealed for

@@ -129,4 +129,7 @@ func TestADuplicateThatCannotBeReadDoesNotHideWhatIsStored(t *testing.T) {
 	if _, err := queue.Get(t.Context(), infos[1].ID); err != nil {
 		t.Errorf("Get of the other = %v", err)
 	}
+	if _, err := queue.With(unreadable{store}).Enqueue(t.Context(), Greet{Name: "Ada"}, once); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("Enqueue of the duplicate alone = %v, want the store's error", err)
+	}
 }
