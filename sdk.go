@@ -7,9 +7,12 @@
 //	jobs/jobstest    what every store of jobs must do, as a test
 //	jobs/httpjobs    the ready-made kind "http.request"
 //	levqor           composes the rooms into a service
-//	levqor/identity  who is calling: API keys
+//	levqor/guard     how often a caller may: rate limits
+//	levqor/identity  who is calling: API keys, people and their tenants
+//	levqor/login     how people sign in: mailed links and codes, sessions
 //	levqor/bunlevqor every store on one database, in one call
 //	levqor/httpapi   the service as an http.Handler for openapi.yaml
+//	levqor/httpguard headers, CORS and CSRF of routes that browsers reach
 //	client           calls that service
 package sdk
 

@@ -130,7 +130,14 @@ const (
 	ProblemCodeInvalidCursor          ProblemCode = "invalid_cursor"
 	ProblemCodeLimitReached           ProblemCode = "limit_reached"
 	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
+	ProblemCodeNoMailer               ProblemCode = "no_mailer"
 	ProblemCodeNotFound               ProblemCode = "not_found"
+	ProblemCodePersonRequired         ProblemCode = "person_required"
+	ProblemCodePreconditionFailed     ProblemCode = "precondition_failed"
+	ProblemCodeProofRequired          ProblemCode = "proof_required"
+	ProblemCodeRateLimited            ProblemCode = "rate_limited"
+	ProblemCodeRotationInProgress     ProblemCode = "rotation_in_progress"
+	ProblemCodeScopeNotHeld           ProblemCode = "scope_not_held"
 	ProblemCodeTimeout                ProblemCode = "timeout"
 	ProblemCodeUnavailable            ProblemCode = "unavailable"
 	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
@@ -166,7 +173,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeMethodNotAllowed:
 		return true
+	case ProblemCodeNoMailer:
+		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodePersonRequired:
+		return true
+	case ProblemCodePreconditionFailed:
+		return true
+	case ProblemCodeProofRequired:
+		return true
+	case ProblemCodeRateLimited:
+		return true
+	case ProblemCodeRotationInProgress:
+		return true
+	case ProblemCodeScopeNotHeld:
 		return true
 	case ProblemCodeTimeout:
 		return true
@@ -175,6 +196,222 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUnsupportedMediaType:
 		return true
 	case ProblemCodeValidationFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Role.
+const (
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+	RoleOwner  Role = "owner"
+	RoleViewer Role = "viewer"
+)
+
+// Valid indicates whether the value is a known member of the Role enum.
+func (e Role) Valid() bool {
+	switch e {
+	case RoleAdmin:
+		return true
+	case RoleMember:
+		return true
+	case RoleOwner:
+		return true
+	case RoleViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SSORole.
+const (
+	SSORoleMember SSORole = "member"
+	SSORoleViewer SSORole = "viewer"
+)
+
+// Valid indicates whether the value is a known member of the SSORole enum.
+func (e SSORole) Valid() bool {
+	switch e {
+	case SSORoleMember:
+		return true
+	case SSORoleViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecurityAction.
+const (
+	SecurityActionAccessDenied      SecurityAction = "access.denied"
+	SecurityActionEmailChangeAsked  SecurityAction = "email.change_asked"
+	SecurityActionEmailChangeUndone SecurityAction = "email.change_undone"
+	SecurityActionEmailChanged      SecurityAction = "email.changed"
+	SecurityActionFactorAdded       SecurityAction = "factor.added"
+	SecurityActionFactorRemoved     SecurityAction = "factor.removed"
+	SecurityActionInvitationRevoked SecurityAction = "invitation.revoked"
+	SecurityActionInvitationSent    SecurityAction = "invitation.sent"
+	SecurityActionKeyChanged        SecurityAction = "key.changed"
+	SecurityActionKeyCreated        SecurityAction = "key.created"
+	SecurityActionKeyLeaked         SecurityAction = "key.leaked"
+	SecurityActionKeyRevoked        SecurityAction = "key.revoked"
+	SecurityActionKeyRotated        SecurityAction = "key.rotated"
+	SecurityActionKeyUsedRetiring   SecurityAction = "key.used_retiring"
+	SecurityActionLogEventsDropped  SecurityAction = "log.events_dropped"
+	SecurityActionLogExported       SecurityAction = "log.exported"
+	SecurityActionLogHeadNotGenuine SecurityAction = "log.head_not_genuine"
+	SecurityActionLogKeyUnknown     SecurityAction = "log.key_unknown"
+	SecurityActionLoginFailed       SecurityAction = "login.failed"
+	SecurityActionLoginSucceeded    SecurityAction = "login.succeeded"
+	SecurityActionMemberAdded       SecurityAction = "member.added"
+	SecurityActionMemberRemoved     SecurityAction = "member.removed"
+	SecurityActionMemberRoleChanged SecurityAction = "member.role_changed"
+	SecurityActionOwnerLinkCreated  SecurityAction = "owner_link.created"
+	SecurityActionRecoveryUsed      SecurityAction = "recovery.used"
+	SecurityActionSessionEnded      SecurityAction = "session.ended"
+	SecurityActionSsoChanged        SecurityAction = "sso.changed"
+	SecurityActionSsoCreated        SecurityAction = "sso.created"
+	SecurityActionSsoDeleted        SecurityAction = "sso.deleted"
+	SecurityActionSsoDomainLost     SecurityAction = "sso.domain_lost"
+	SecurityActionSsoLinked         SecurityAction = "sso.linked"
+	SecurityActionSsoUnlinked       SecurityAction = "sso.unlinked"
+	SecurityActionSsoVerified       SecurityAction = "sso.verified"
+	SecurityActionTenantCreated     SecurityAction = "tenant.created"
+	SecurityActionTenantDeleted     SecurityAction = "tenant.deleted"
+	SecurityActionTenantRenamed     SecurityAction = "tenant.renamed"
+	SecurityActionUserDeleted       SecurityAction = "user.deleted"
+	SecurityActionUserDisabled      SecurityAction = "user.disabled"
+	SecurityActionUserEnabled       SecurityAction = "user.enabled"
+)
+
+// Valid indicates whether the value is a known member of the SecurityAction enum.
+func (e SecurityAction) Valid() bool {
+	switch e {
+	case SecurityActionAccessDenied:
+		return true
+	case SecurityActionEmailChangeAsked:
+		return true
+	case SecurityActionEmailChangeUndone:
+		return true
+	case SecurityActionEmailChanged:
+		return true
+	case SecurityActionFactorAdded:
+		return true
+	case SecurityActionFactorRemoved:
+		return true
+	case SecurityActionInvitationRevoked:
+		return true
+	case SecurityActionInvitationSent:
+		return true
+	case SecurityActionKeyChanged:
+		return true
+	case SecurityActionKeyCreated:
+		return true
+	case SecurityActionKeyLeaked:
+		return true
+	case SecurityActionKeyRevoked:
+		return true
+	case SecurityActionKeyRotated:
+		return true
+	case SecurityActionKeyUsedRetiring:
+		return true
+	case SecurityActionLogEventsDropped:
+		return true
+	case SecurityActionLogExported:
+		return true
+	case SecurityActionLogHeadNotGenuine:
+		return true
+	case SecurityActionLogKeyUnknown:
+		return true
+	case SecurityActionLoginFailed:
+		return true
+	case SecurityActionLoginSucceeded:
+		return true
+	case SecurityActionMemberAdded:
+		return true
+	case SecurityActionMemberRemoved:
+		return true
+	case SecurityActionMemberRoleChanged:
+		return true
+	case SecurityActionOwnerLinkCreated:
+		return true
+	case SecurityActionRecoveryUsed:
+		return true
+	case SecurityActionSessionEnded:
+		return true
+	case SecurityActionSsoChanged:
+		return true
+	case SecurityActionSsoCreated:
+		return true
+	case SecurityActionSsoDeleted:
+		return true
+	case SecurityActionSsoDomainLost:
+		return true
+	case SecurityActionSsoLinked:
+		return true
+	case SecurityActionSsoUnlinked:
+		return true
+	case SecurityActionSsoVerified:
+		return true
+	case SecurityActionTenantCreated:
+		return true
+	case SecurityActionTenantDeleted:
+		return true
+	case SecurityActionTenantRenamed:
+		return true
+	case SecurityActionUserDeleted:
+		return true
+	case SecurityActionUserDisabled:
+		return true
+	case SecurityActionUserEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecurityOutcome.
+const (
+	SecurityOutcomeDenied  SecurityOutcome = "denied"
+	SecurityOutcomeFailed  SecurityOutcome = "failed"
+	SecurityOutcomeSuccess SecurityOutcome = "success"
+)
+
+// Valid indicates whether the value is a known member of the SecurityOutcome enum.
+func (e SecurityOutcome) Valid() bool {
+	switch e {
+	case SecurityOutcomeDenied:
+		return true
+	case SecurityOutcomeFailed:
+		return true
+	case SecurityOutcomeSuccess:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecurityReportFlaw.
+const (
+	SecurityReportFlawChanged    SecurityReportFlaw = "changed"
+	SecurityReportFlawHead       SecurityReportFlaw = "head"
+	SecurityReportFlawMissing    SecurityReportFlaw = "missing"
+	SecurityReportFlawUnknownKey SecurityReportFlaw = "unknown_key"
+)
+
+// Valid indicates whether the value is a known member of the SecurityReportFlaw enum.
+func (e SecurityReportFlaw) Valid() bool {
+	switch e {
+	case SecurityReportFlawChanged:
+		return true
+	case SecurityReportFlawHead:
+		return true
+	case SecurityReportFlawMissing:
+		return true
+	case SecurityReportFlawUnknownKey:
 		return true
 	default:
 		return false
@@ -215,6 +452,85 @@ func (e UniqueOver) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// APIKey defines model for APIKey.
+type APIKey struct {
+	// AllowedNetworks Where the key may be used from; anywhere if there is none.
+	//
+	// Example: ["192.0.2.0/24","2001:db8::/32"]
+	AllowedNetworks []string  `json:"allowed_networks"`
+	CreatedAt       time.Time `json:"created_at"`
+
+	// CreatedBy The ID of the key or user that made it; absent if the service did.
+	//
+	// Example: key_0aB9LkT4vYw8RjC37Qd2mX
+	CreatedBy *string `json:"created_by,omitempty"`
+
+	// ExpiresAt When the key ends; absent for never.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// ID Example: key_7Qd2mX0aB9LkT4vYw8RjC3
+	ID string `json:"id"`
+
+	// LastFour How its present token ends; empty for keys from before this was kept.
+	//
+	// Example: y9Ok
+	LastFour string `json:"last_four"`
+
+	// LastUsedAt When the key was last used, give or take two minutes; absent if it never was.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// Name Example: ci
+	Name string `json:"name"`
+
+	// Prefix How its tokens begin.
+	//
+	// Example: lvq_live_7Qd2mX
+	Prefix string `json:"prefix"`
+
+	// RetiringUntil When the token from before the last rotation ends, or did; absent if there was no overlap.
+	RetiringUntil *time.Time `json:"retiring_until,omitempty"`
+
+	// RevokedAt When the key was revoked; absent if it was not.
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+
+	// RotatedAt When the key last got another token; absent if it never did.
+	RotatedAt *time.Time `json:"rotated_at,omitempty"`
+
+	// Scopes Example: ["jobs:read","jobs:write"]
+	Scopes []string `json:"scopes"`
+
+	// Token The token, to be sent with requests. Only in the answer to a creation or a rotation, and not where that is repeated.
+	Token *string `json:"token,omitempty"`
+}
+
+// APIKeyChange defines model for APIKeyChange.
+type APIKeyChange struct {
+	// AllowedNetworks Where the key may be used from, in the place of what it has; anywhere if it is empty.
+	//
+	// Example: ["192.0.2.0/24","2001:db8::/32"]
+	AllowedNetworks *[]string `json:"allowed_networks,omitempty"`
+
+	// Name Helps people to tell keys apart, at most 100 bytes.
+	//
+	// Example: ci
+	Name *string `json:"name,omitempty"`
+}
+
+// APIKeyPage defines model for APIKeyPage.
+type APIKeyPage struct {
+	Data    []APIKey `json:"data"`
+	HasMore bool     `json:"has_more"`
+
+	// NextCursor The cursor of the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// APIKeyRotation defines model for APIKeyRotation.
+type APIKeyRotation struct {
+	// OverlapSeconds How long the token from before goes on to work.
+	OverlapSeconds *int `json:"overlap_seconds,omitempty"`
 }
 
 // Attempt defines model for Attempt.
@@ -303,6 +619,43 @@ type DeadLetters struct {
 	Jobs int `json:"jobs"`
 }
 
+// EmailChange defines model for EmailChange.
+type EmailChange struct {
+	// ExpiresAt The last instant at which it can be confirmed.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID Names the change, and is no secret.
+	//
+	// Example: 7Qd2mX0aB9LkT4vYw8RjC3
+	ID string `json:"id"`
+
+	// Match Two digits for the person to repeat in another session.
+	//
+	// Example: 42
+	Match string `json:"match"`
+}
+
+// EmailChangeProof defines model for EmailChangeProof.
+type EmailChangeProof struct {
+	// Code That of the mail, in any case, with dashes and spaces anywhere.
+	//
+	// Example: BC2D-7XYZ
+	Code *string `json:"code,omitempty"`
+
+	// ID That of the change.
+	//
+	// Example: 7Qd2mX0aB9LkT4vYw8RjC3
+	ID string `json:"id"`
+
+	// Match What another session than the one that asked repeats.
+	//
+	// Example: 42
+	Match *string `json:"match,omitempty"`
+
+	// Secret What stands behind the
+	Secret *string `json:"secret,omitempty"`
+}
+
 // FieldError What is wrong with one value. It has a pointer, if the value is in the body, or a parameter.
 type FieldError struct {
 	// Code A stable name of what is wrong, such as required or too_long.
@@ -342,6 +695,40 @@ type Fire struct {
 // FireList defines model for FireList.
 type FireList struct {
 	Data []Fire `json:"data"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Email Example: eve@example.com
+	Email     string    `json:"email"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID Example: inv_0Bk3mP9xQ2d
+	ID string `json:"id"`
+
+	// InvitedBy The ID of the key or user that made it; absent if the service did.
+	//
+	// Example: usr_0Bk3mP9xQ2d
+	InvitedBy *string `json:"invited_by,omitempty"`
+
+	// Role What a member may; each role may all that the one before it may.
+	Role Role `json:"role"`
+
+	// Scopes What the member may besides what the role allows.
+	//
+	// Example: ["reports:read"]
+	Scopes []string `json:"scopes"`
+}
+
+// InvitationPage defines model for InvitationPage.
+type InvitationPage struct {
+	Data    []Invitation `json:"data"`
+	HasMore bool         `json:"has_more"`
+
+	// NextCursor The cursor of the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
 // Job defines model for Job.
@@ -471,6 +858,97 @@ type LogLine struct {
 	Text string `json:"text"`
 }
 
+// Member defines model for Member.
+type Member struct {
+	// CreatedAt When the user became a member.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled The user is locked out of all tenants.
+	Disabled bool `json:"disabled"`
+
+	// Email Example: ada@example.com
+	Email string `json:"email"`
+
+	// Name What the user wants to be called; may be empty.
+	//
+	// Example: Ada
+	Name string `json:"name"`
+
+	// Role What a member may; each role may all that the one before it may.
+	Role Role `json:"role"`
+
+	// Scopes What the member may besides what the role allows.
+	//
+	// Example: ["reports:read"]
+	Scopes []string `json:"scopes"`
+
+	// UserID Example: usr_0Bk3mP9xQ2d
+	UserID string `json:"user_id"`
+}
+
+// MemberChange defines model for MemberChange.
+type MemberChange struct {
+	// Role What a member may; each role may all that the one before it may.
+	Role *Role `json:"role,omitempty"`
+
+	// Scopes In the place of those that the member has besides the role's.
+	//
+	// Example: ["reports:read"]
+	Scopes *[]string `json:"scopes,omitempty"`
+}
+
+// MemberPage defines model for MemberPage.
+type MemberPage struct {
+	Data    []Member `json:"data"`
+	HasMore bool     `json:"has_more"`
+
+	// NextCursor The cursor of the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// NewAPIKey defines model for NewAPIKey.
+type NewAPIKey struct {
+	// AllowedNetworks Where the key may be used from, as addresses or networks in CIDR form. Anywhere by default.
+	//
+	// Example: ["192.0.2.0/24","2001:db8::/32"]
+	AllowedNetworks []string `json:"allowed_networks,omitempty"`
+
+	// ExpiresAt When the key ends. Never by default.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Name Helps people to tell keys apart, at most 100 bytes.
+	//
+	// Example: ci
+	Name string `json:"name"`
+
+	// Scopes What the key allows, of what the caller may itself. `*` stands for everything.
+	//
+	// Example: ["jobs:read","jobs:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// NewAddress defines model for NewAddress.
+type NewAddress struct {
+	// Email Example: ada@example.org
+	Email string `json:"email"`
+}
+
+// NewInvitation defines model for NewInvitation.
+type NewInvitation struct {
+	// Email Who is invited.
+	//
+	// Example: eve@example.com
+	Email string `json:"email"`
+
+	// Role What a member may; each role may all that the one before it may.
+	Role Role `json:"role"`
+
+	// Scopes What the member may besides what the role allows. Nothing by default.
+	//
+	// Example: ["reports:read"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
 // NewJob defines model for NewJob.
 type NewJob struct {
 	// Args The arguments, by the schema of the kind.
@@ -516,6 +994,39 @@ type NewJob struct {
 	// Unique Keeps the job from repeating another of the same kind that is not over, by its
 	// arguments or a key. Creating it again then gives the one that is there.
 	Unique *Unique `json:"unique,omitempty"`
+}
+
+// NewSSOConnection defines model for NewSSOConnection.
+type NewSSOConnection struct {
+	// ClientID What the provider calls the service.
+	//
+	// Example: levqor
+	ClientID string `json:"client_id"`
+
+	// ClientSecret The service's secret there. It is sealed and never shown again.
+	//
+	// Example: 5vT0-example
+	ClientSecret string `json:"client_secret"`
+
+	// Domains The e-mail domains that the tenant claims, in whatever spelling. None counts before it is verified.
+	//
+	// Example: ["acme.example"]
+	Domains []string `json:"domains,omitempty"`
+
+	// Issuer The provider's issuer identifier, an https URL without query and fragment. It never changes.
+	//
+	// Example: https://login.acme.example
+	Issuer string `json:"issuer"`
+
+	// Required Whether people of the verified domains sign in there and in no other way. Owners of the
+	// tenant are let in by mail all the same, in case the provider is out of order.
+	Required *bool `json:"required,omitempty"`
+
+	// Role What newcomers become. A provider makes nobody an admin.
+	Role SSORole `json:"role"`
+
+	// TrustMFA Whether a second factor that the provider says it has checked counts as one in the tenant.
+	TrustMFA *bool `json:"trust_mfa,omitempty"`
 }
 
 // NewSchedule defines model for NewSchedule.
@@ -578,14 +1089,37 @@ type NewSchedule struct {
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
 }
 
+// NewTenant defines model for NewTenant.
+type NewTenant struct {
+	// Name What people call it, at most 200 bytes.
+	//
+	// Example: Engines
+	Name string `json:"name"`
+
+	// OwnerEmail The address of its owner.
+	//
+	// Example: ada@example.com
+	OwnerEmail string `json:"owner_email"`
+}
+
+// OwnerLink defines model for OwnerLink.
+type OwnerLink struct {
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// URL The link, with its secret. Not in an answer that repeats an earlier one.
+	//
+	// Example: https://app.example.com/join#lvi_…
+	URL *string `json:"url,omitempty"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Stable names of what can go wrong. 400: `validation_failed`,
 	// `idempotency_key_required`, `invalid_cursor`, `api_key_in_query`. 401:
-	// `invalid_api_key`. 403: `insufficient_scope`, `forbidden`. 404: `not_found`.
-	// 405: `method_not_allowed`. 409: `conflict`. 413: `body_too_large`. 415:
-	// `unsupported_media_type`. 422: `idempotency_key_reused`. 429:
-	// `limit_reached`. 499: `canceled`. 500: `internal`. 503: `unavailable`. 504:
+	// `invalid_api_key`. 403: `insufficient_scope`, `person_required`, `proof_required`, `scope_not_held`,
+	// `forbidden`. 404: `not_found`. 405: `method_not_allowed`. 409: `conflict`, `rotation_in_progress`.
+	// 412: `precondition_failed`. 413: `body_too_large`. 415: `unsupported_media_type`. 422: `idempotency_key_reused`. 429:
+	// `rate_limited`, `limit_reached`. 499: `canceled`. 500: `internal`. 503: `unavailable`, `no_mailer`. 504:
 	// `timeout`.
 	Code ProblemCode `json:"code"`
 
@@ -612,14 +1146,17 @@ type Problem struct {
 
 	// Type Example: urn:levqor:problem:validation_failed
 	Type string `json:"type"`
+
+	// ViolatedPolicies With rate_limited, the names of the limits that are used up.
+	ViolatedPolicies []string `json:"violated_policies,omitempty"`
 }
 
 // ProblemCode Stable names of what can go wrong. 400: `validation_failed`,
 // `idempotency_key_required`, `invalid_cursor`, `api_key_in_query`. 401:
-// `invalid_api_key`. 403: `insufficient_scope`, `forbidden`. 404: `not_found`.
-// 405: `method_not_allowed`. 409: `conflict`. 413: `body_too_large`. 415:
-// `unsupported_media_type`. 422: `idempotency_key_reused`. 429:
-// `limit_reached`. 499: `canceled`. 500: `internal`. 503: `unavailable`. 504:
+// `invalid_api_key`. 403: `insufficient_scope`, `person_required`, `proof_required`, `scope_not_held`,
+// `forbidden`. 404: `not_found`. 405: `method_not_allowed`. 409: `conflict`, `rotation_in_progress`.
+// 412: `precondition_failed`. 413: `body_too_large`. 415: `unsupported_media_type`. 422: `idempotency_key_reused`. 429:
+// `rate_limited`, `limit_reached`. 499: `canceled`. 500: `internal`. 503: `unavailable`, `no_mailer`. 504:
 // `timeout`.
 type ProblemCode string
 
@@ -707,6 +1244,82 @@ type Rate struct {
 	PerSeconds float64 `json:"per_seconds"`
 }
 
+// Role What a member may; each role may all that the one before it may.
+type Role string
+
+// SSOConnection defines model for SSOConnection.
+type SSOConnection struct {
+	// ClientID Example: levqor
+	ClientID  string      `json:"client_id"`
+	CreatedAt time.Time   `json:"created_at"`
+	Domains   []SSODomain `json:"domains"`
+
+	// ID Example: sso_0Bk3mP9xQ2d
+	ID string `json:"id"`
+
+	// Issuer Example: https://login.acme.example
+	Issuer   string `json:"issuer"`
+	Required bool   `json:"required"`
+
+	// Role What newcomers become. A provider makes nobody an admin.
+	Role     SSORole `json:"role"`
+	TrustMFA bool    `json:"trust_mfa"`
+}
+
+// SSOConnectionChange defines model for SSOConnectionChange.
+type SSOConnectionChange struct {
+	// ClientID Example: levqor
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Example: 5vT0-example
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Domains They take the place of those that the connection has.
+	//
+	// Example: ["acme.example"]
+	Domains  *[]string `json:"domains,omitempty"`
+	Required *bool     `json:"required,omitempty"`
+
+	// Role What newcomers become. A provider makes nobody an admin.
+	Role     *SSORole `json:"role,omitempty"`
+	TrustMFA *bool    `json:"trust_mfa,omitempty"`
+}
+
+// SSOConnectionList defines model for SSOConnectionList.
+type SSOConnectionList struct {
+	Data []SSOConnection `json:"data"`
+}
+
+// SSODomain defines model for SSODomain.
+type SSODomain struct {
+	// Name Example: acme.example
+	Name string `json:"name"`
+
+	// RecordName The name of the DNS record of type TXT that proves the domain.
+	//
+	// Example: _levqor.acme.example
+	RecordName string `json:"record_name"`
+
+	// RecordValue What that record holds.
+	//
+	// Example: levqor-domain-verification=6JZQ2W7Y5X3M4K8N1P9R0S2T4V
+	RecordValue string `json:"record_value"`
+
+	// VerifiedAt When the domain was verified; absent if it was not.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// SSORole What newcomers become. A provider makes nobody an admin.
+type SSORole string
+
+// SSOVerification defines model for SSOVerification.
+type SSOVerification struct {
+	// Domain A domain that the connection has claimed.
+	//
+	// Example: acme.example
+	Domain string `json:"domain"`
+}
+
 // Schedule defines model for Schedule.
 type Schedule struct {
 	// Args The arguments of its jobs. Secrets read "[secret]".
@@ -765,6 +1378,101 @@ type SchedulePage struct {
 	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
+// SecurityAction What a security event is about.
+type SecurityAction string
+
+// SecurityEvent defines model for SecurityEvent.
+type SecurityEvent struct {
+	// Action What a security event is about.
+	Action SecurityAction `json:"action"`
+
+	// Actor The key or user who did it; absent for nobody who is known and for the service itself.
+	Actor *string `json:"actor,omitempty"`
+
+	// Address Where it came from, as a pseudonym: the same client is the same text within a
+	// month of UTC.
+	//
+	//
+	// Example: pii:203105-9f2c01ab:0123456789ab
+	Address *string `json:"address,omitempty"`
+
+	// At When it happened, or the first of them.
+	At time.Time `json:"at"`
+
+	// Count How many of its kind, close to each other, it stands for.
+	Count int64 `json:"count"`
+
+	// Detail More about it.
+	Detail map[string]string `json:"detail"`
+
+	// Key The name of the secret that it was sealed with.
+	Key string `json:"key"`
+
+	// Mac The keyed hash over the event and all before it.
+	Mac []byte `json:"mac"`
+
+	// Outcome How it ended. `denied`: who asked for it is known and may not. `failed`: it did not
+	// come about, as with a wrong secret.
+	Outcome SecurityOutcome `json:"outcome"`
+
+	// RequestID The `Request-Id` of the request that it came with, or the first of them.
+	RequestID *string `json:"request_id,omitempty"`
+
+	// Seq Its number, 1, 2, 3 and so on in each tenant.
+	Seq int64 `json:"seq"`
+
+	// Target What it was done to.
+	Target *string `json:"target,omitempty"`
+}
+
+// SecurityEventPage defines model for SecurityEventPage.
+type SecurityEventPage struct {
+	Data    []SecurityEvent `json:"data"`
+	HasMore bool            `json:"has_more"`
+
+	// NextCursor The cursor of the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// SecurityOutcome How it ended. `denied`: who asked for it is known and may not. `failed`: it did not
+// come about, as with a wrong secret.
+type SecurityOutcome string
+
+// SecurityReport defines model for SecurityReport.
+type SecurityReport struct {
+	// Broken The number of the first that is not, or else of the first that says that the one
+	// before it need not have been the last; absent if there is none, or if what is wrong
+	// is where they begin and end now.
+	Broken *int64 `json:"broken,omitempty"`
+
+	// Checked How many were found to be as they were recorded and in their place.
+	Checked int64 `json:"checked"`
+
+	// First The number of the first event that there should be; those before it have had their time.
+	First int64 `json:"first"`
+
+	// Flaw What is wrong. `missing`: the event is not there. `changed`: it, or the one
+	// before it, is not what was recorded. `unknown_key`: it was sealed with a secret
+	// that the service does not have any more. `head`: where the events begin and end
+	// is not what was recorded, or was not when the event `broken` was.
+	Flaw *SecurityReportFlaw `json:"flaw,omitempty"`
+
+	// Last The number of the last one; 0 if there never was one.
+	Last int64 `json:"last"`
+
+	// Mac The `mac` of the last event; empty if there never was one.
+	Mac []byte `json:"mac"`
+
+	// Whole Whether nothing is wrong.
+	Whole bool `json:"whole"`
+}
+
+// SecurityReportFlaw What is wrong. `missing`: the event is not there. `changed`: it, or the one
+// before it, is not what was recorded. `unknown_key`: it was sealed with a secret
+// that the service does not have any more. `head`: where the events begin and end
+// is not what was recorded, or was not when the event `broken` was.
+type SecurityReportFlaw string
+
 // Status defines model for Status.
 type Status struct {
 	Status StatusStatus `json:"status"`
@@ -772,6 +1480,34 @@ type Status struct {
 
 // StatusStatus defines model for Status.Status.
 type StatusStatus string
+
+// Tenant defines model for Tenant.
+type Tenant struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID Example: ten_0Bk3mP9xQ2d
+	ID string `json:"id"`
+
+	// Name Example: Engines
+	Name string `json:"name"`
+}
+
+// TenantChange defines model for TenantChange.
+type TenantChange struct {
+	// Name What people call it, at most 200 bytes.
+	//
+	// Example: Engines
+	Name string `json:"name"`
+}
+
+// TenantPage defines model for TenantPage.
+type TenantPage struct {
+	Data    []Tenant `json:"data"`
+	HasMore bool     `json:"has_more"`
+
+	// NextCursor The cursor of the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
 
 // Unique Keeps the job from repeating another of the same kind that is not over, by its
 // arguments or a key. Creating it again then gives the one that is there.
@@ -790,6 +1526,30 @@ type Unique struct {
 // UniqueOver defines model for Unique.Over.
 type UniqueOver string
 
+// User defines model for User.
+type User struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// DisabledAt When the user was locked out; absent if they are not.
+	DisabledAt *time.Time `json:"disabled_at,omitempty"`
+
+	// Email Example: ada@example.com
+	Email string `json:"email"`
+
+	// ID Example: usr_0Bk3mP9xQ2d
+	ID string `json:"id"`
+
+	// Name What the user wants to be called; may be empty.
+	//
+	// Example: Ada
+	Name string `json:"name"`
+}
+
+// UserList defines model for UserList.
+type UserList struct {
+	Data []User `json:"data"`
+}
+
 // Version defines model for Version.
 type Version struct {
 	// API The version of this contract.
@@ -803,11 +1563,20 @@ type Version struct {
 	Version string `json:"version"`
 }
 
+// APIKeyID defines model for APIKeyID.
+type APIKeyID = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// InvitationID defines model for InvitationID.
+type InvitationID = string
 
 // JobID defines model for JobID.
 type JobID = string
@@ -821,8 +1590,56 @@ type NewScheduleName = string
 // QueueName defines model for QueueName.
 type QueueName = string
 
+// SSOConnectionID defines model for SSOConnectionID.
+type SSOConnectionID = string
+
 // ScheduleName defines model for ScheduleName.
 type ScheduleName = string
+
+// TenantID defines model for TenantID.
+type TenantID = string
+
+// UserID defines model for UserID.
+type UserID = string
+
+// ListAPIKeysParams defines parameters for ListAPIKeys.
+type ListAPIKeysParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, for the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IncludeRevoked Whether to list revoked keys too.
+	IncludeRevoked *bool `form:"include_revoked,omitempty" json:"include_revoked,omitempty"`
+}
+
+// CreateAPIKeyParams defines parameters for CreateAPIKey.
+type CreateAPIKeyParams struct {
+	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// UpdateAPIKeyParams defines parameters for UpdateAPIKey.
+type UpdateAPIKeyParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListInvitationsParams defines parameters for ListInvitations.
+type ListInvitationsParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, for the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateInvitationParams defines parameters for CreateInvitation.
+type CreateInvitationParams struct {
+	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
@@ -878,6 +1695,33 @@ type GetJobLogParams struct {
 	After *int `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// ListMembersParams defines parameters for ListMembers.
+type ListMembersParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, for the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// UpdateMemberParams defines parameters for UpdateMember.
+type UpdateMemberParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateOwnerLinkParams defines parameters for CreateOwnerLink.
+type CreateOwnerLinkParams struct {
+	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// PutQueueParams defines parameters for PutQueue.
+type PutQueueParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListSchedulesParams defines parameters for ListSchedules.
 type ListSchedulesParams struct {
 	// Limit How many to return.
@@ -885,6 +1729,12 @@ type ListSchedulesParams struct {
 
 	// Cursor The `next_cursor` of the page before, for the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutScheduleParams defines parameters for PutSchedule.
+type PutScheduleParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListFiresParams defines parameters for ListFires.
@@ -902,17 +1752,128 @@ type RunScheduleParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListSecurityEventsParams defines parameters for ListSecurityEvents.
+type ListSecurityEventsParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, for the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Action Only events of this action.
+	Action *SecurityAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Outcome Only events with this outcome.
+	Outcome *SecurityOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// Actor Only events of this key or user.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// From Only events from this time on.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Only events before this time.
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// ExportSecurityEventsParams defines parameters for ExportSecurityEvents.
+type ExportSecurityEventsParams struct {
+	// After Only events with a higher number.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// CreateSSOConnectionParams defines parameters for CreateSSOConnection.
+type CreateSSOConnectionParams struct {
+	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// UpdateSSOConnectionParams defines parameters for UpdateSSOConnection.
+type UpdateSSOConnectionParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteTenantParams defines parameters for DeleteTenant.
+type DeleteTenantParams struct {
+	// Confirm The ID of the tenant, so that nobody deletes it by mistake.
+	Confirm string `form:"confirm" json:"confirm"`
+}
+
+// UpdateTenantParams defines parameters for UpdateTenant.
+type UpdateTenantParams struct {
+	// IfMatch The `ETag` of the version that is to be changed, several with commas between, or `*` for any.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListTenantsParams defines parameters for ListTenants.
+type ListTenantsParams struct {
+	// Limit How many to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, for the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateTenantParams defines parameters for CreateTenant.
+type CreateTenantParams struct {
+	// IdempotencyKey Chosen by the caller, unique to this request, the same when it is sent again. 1 to 255 printable ASCII characters.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// FindUsersParams defines parameters for FindUsers.
+type FindUsersParams struct {
+	// Email The address, in whatever spelling.
+	Email string `form:"email" json:"email"`
+}
+
+// CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
+type CreateAPIKeyJSONRequestBody = NewAPIKey
+
+// UpdateAPIKeyJSONRequestBody defines body for UpdateAPIKey for application/json ContentType.
+type UpdateAPIKeyJSONRequestBody = APIKeyChange
+
+// RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
+type RotateAPIKeyJSONRequestBody = APIKeyRotation
+
+// CreateInvitationJSONRequestBody defines body for CreateInvitation for application/json ContentType.
+type CreateInvitationJSONRequestBody = NewInvitation
+
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
 // ChangeJobsJSONRequestBody defines body for ChangeJobs for application/json ContentType.
 type ChangeJobsJSONRequestBody = BulkChange
 
+// UpdateMemberJSONRequestBody defines body for UpdateMember for application/json ContentType.
+type UpdateMemberJSONRequestBody = MemberChange
+
 // PutQueueJSONRequestBody defines body for PutQueue for application/json ContentType.
 type PutQueueJSONRequestBody = QueueSettings
 
 // PutScheduleJSONRequestBody defines body for PutSchedule for application/json ContentType.
 type PutScheduleJSONRequestBody = NewSchedule
+
+// CreateSSOConnectionJSONRequestBody defines body for CreateSSOConnection for application/json ContentType.
+type CreateSSOConnectionJSONRequestBody = NewSSOConnection
+
+// UpdateSSOConnectionJSONRequestBody defines body for UpdateSSOConnection for application/json ContentType.
+type UpdateSSOConnectionJSONRequestBody = SSOConnectionChange
+
+// VerifySSODomainJSONRequestBody defines body for VerifySSODomain for application/json ContentType.
+type VerifySSODomainJSONRequestBody = SSOVerification
+
+// UpdateTenantJSONRequestBody defines body for UpdateTenant for application/json ContentType.
+type UpdateTenantJSONRequestBody = TenantChange
+
+// CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
+type CreateTenantJSONRequestBody = NewTenant
+
+// BeginEmailChangeJSONRequestBody defines body for BeginEmailChange for application/json ContentType.
+type BeginEmailChangeJSONRequestBody = NewAddress
+
+// ConfirmEmailChangeJSONRequestBody defines body for ConfirmEmailChange for application/json ContentType.
+type ConfirmEmailChangeJSONRequestBody = EmailChangeProof
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -988,6 +1949,115 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListAPIKeys List API keys
+	//
+	// The newest first, without revoked ones unless they are asked for. Tokens are never listed.
+	//
+	// Corresponds with GET /api/v1/api-keys (the `ListAPIKeys` operationId).
+	ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAPIKeyWithBody Create an API key
+	//
+	// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+	// has its `token`, which is kept nowhere and cannot be had again.
+	//
+	// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+	// second answer repeats the first without the token. If the first was lost, revoke
+	// the key and make another one, or rotate it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+	CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAPIKey Create an API key
+	//
+	// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+	// has its `token`, which is kept nowhere and cannot be had again.
+	//
+	// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+	// second answer repeats the first without the token. If the first was lost, revoke
+	// the key and make another one, or rotate it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+	CreateAPIKey(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeAPIKey Revoke an API key
+	//
+	// Ends its access within 30 seconds, for good. The key stays in the records. Revoking
+	// a revoked key changes nothing. A caller revokes no key that has a scope it does not
+	// hold.
+	//
+	// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeAPIKey` operationId).
+	RevokeAPIKey(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAPIKey Get an API key
+	//
+	// Corresponds with GET /api/v1/api-keys/{id} (the `GetAPIKey` operationId).
+	GetAPIKey(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAPIKeyWithBody Change an API key
+	//
+	// Changes its name or where it may be used from, and leaves fields that are absent as
+	// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+	// A caller changes no key that has a scope it does not hold; a revoked key is a
+	// conflict. With `If-Match`, only if the key is still as it was; that it was used
+	// meanwhile does not count.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithBody(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAPIKey Change an API key
+	//
+	// Changes its name or where it may be used from, and leaves fields that are absent as
+	// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+	// A caller changes no key that has a scope it does not hold; a revoked key is a
+	// conflict. With `If-Match`, only if the key is still as it was; that it was used
+	// meanwhile does not count.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+	UpdateAPIKey(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateAPIKeyWithBody Rotate an API key
+	//
+	// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+	// kept under it. Both tokens work during the overlap; answers to the old one have the
+	// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+	// it ends within 30 seconds.
+	//
+	// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+	// a token from before still works, another rotation is the conflict
+	// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+	// revoked or expired key is a conflict.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithBody(ctx context.Context, id APIKeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateAPIKey Rotate an API key
+	//
+	// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+	// kept under it. Both tokens work during the overlap; answers to the old one have the
+	// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+	// it ends within 30 seconds.
+	//
+	// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+	// a token from before still works, another rotation is the conflict
+	// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+	// revoked or expired key is a conflict.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKey(ctx context.Context, id APIKeyID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetDeadLetters What went wrong
 	//
 	// The thousand discarded jobs that were created last, put together by kind, queue and
@@ -1004,6 +2074,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListInvitations List invitations
+	//
+	// Those that can be accepted, the newest first.
+	//
+	// Corresponds with GET /api/v1/invitations (the `ListInvitations` operationId).
+	ListInvitations(ctx context.Context, params *ListInvitationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateInvitationWithBody Invite somebody
+	//
+	// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+	// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+	// to the same address. A caller gives no scope that it does not hold, by a role or
+	// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+	// out in an hour, whoever invites; others wait.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+	CreateInvitationWithBody(ctx context.Context, params *CreateInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateInvitation Invite somebody
+	//
+	// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+	// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+	// to the same address. A caller gives no scope that it does not hold, by a role or
+	// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+	// out in an hour, whoever invites; others wait.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+	CreateInvitation(ctx context.Context, params *CreateInvitationParams, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeInvitation Revoke an invitation
+	//
+	// A caller revokes none with a scope that it does not hold.
+	//
+	// Corresponds with DELETE /api/v1/invitations/{id} (the `RevokeInvitation` operationId).
+	RevokeInvitation(ctx context.Context, id InvitationID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJobCounts Count jobs
 	//
@@ -1132,10 +2242,74 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJob(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListMembers List members
+	//
+	// In the order in which their users were made.
+	//
+	// Corresponds with GET /api/v1/members (the `ListMembers` operationId).
+	ListMembers(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveMember Remove a member
+	//
+	// Acts at once. A caller removes no member who holds a scope that it does not hold. The last
+	// owner is a conflict.
+	//
+	// Corresponds with DELETE /api/v1/members/{user_id} (the `RemoveMember` operationId).
+	RemoveMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMember Get a member
+	//
+	// Corresponds with GET /api/v1/members/{user_id} (the `GetMember` operationId).
+	GetMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberWithBody Change what a member may do
+	//
+	// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+	// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+	// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+	// they were.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+	UpdateMemberWithBody(ctx context.Context, userID UserID, params *UpdateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMember Change what a member may do
+	//
+	// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+	// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+	// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+	// they were.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+	UpdateMember(ctx context.Context, userID UserID, params *UpdateMemberParams, body UpdateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlinkMember Forget who a member is at the identity providers
+	//
+	// For a member who is another person there by now: the next sign-in with the member's
+	// address counts anew. Sessions that a provider of the tenant has begun end, unless they were
+	// proven otherwise since. It is `not_found` for a member who has not come by a provider. A caller
+	// unlinks no member who holds a scope that it does not hold.
+	//
+	// Corresponds with DELETE /api/v1/members/{user_id}/sso-links (the `UnlinkMember` operationId).
+	UnlinkMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOpenAPI Get this contract
 	//
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOwnerLink Make a link for the first owner
+	//
+	// Whoever opens the link within 7 days becomes the owner of the service; a user who is there
+	// already signs in first. It takes the place of
+	// the link from before, and is a conflict once there is an owner. The answer has the `url`,
+	// which is kept nowhere; an answer that repeats it has none.
+	//
+	// Corresponds with POST /api/v1/owner-link (the `CreateOwnerLink` operationId).
+	CreateOwnerLink(ctx context.Context, params *CreateOwnerLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListQueues List the queues with settings
 	//
@@ -1151,21 +2325,21 @@ type ClientInterface interface {
 
 	// PutQueueWithBody Set the settings of a queue
 	//
-	// In the place of those that it has. They hold for all nodes within a second.
+	// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-	PutQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutQueueWithBody(ctx context.Context, queue QueueName, params *PutQueueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutQueue Set the settings of a queue
 	//
-	// In the place of those that it has. They hold for all nodes within a second.
+	// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-	PutQueue(ctx context.Context, queue QueueName, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutQueue(ctx context.Context, queue QueueName, params *PutQueueParams, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PauseQueue Pause a queue
 	//
@@ -1202,23 +2376,25 @@ type ClientInterface interface {
 	//
 	// Stores recurring work. A schedule with that name is replaced; it stays paused if it
 	// was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-	// that never fires within five years is refused.
+	// that never fires within five years is refused. With `If-Match`, only a schedule is
+	// replaced that is there and is still as it was; that it fired meanwhile does not count.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-	PutScheduleWithBody(ctx context.Context, name NewScheduleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutScheduleWithBody(ctx context.Context, name NewScheduleName, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutSchedule Create or replace a schedule
 	//
 	// Stores recurring work. A schedule with that name is replaced; it stays paused if it
 	// was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-	// that never fires within five years is refused.
+	// that never fires within five years is refused. With `If-Match`, only a schedule is
+	// replaced that is there and is still as it was; that it fired meanwhile does not count.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-	PutSchedule(ctx context.Context, name NewScheduleName, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutSchedule(ctx context.Context, name NewScheduleName, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFires List the fires of a schedule
 	//
@@ -1248,6 +2424,320 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/schedules/{name}/run (the `RunSchedule` operationId).
 	RunSchedule(ctx context.Context, name ScheduleName, params *RunScheduleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ResealSecrets Seal all secrets by the current secret of the service
+	//
+	// Starts a job that seals anew what an old secret of the service has sealed, of all
+	// tenants: the secrets in the arguments of jobs and schedules, of authenticator apps and
+	// of identity providers. It does not reach what is only hashed: when the old secret is
+	// removed, API keys that were not used since, recovery codes and open invitations that
+	// were made under it end, and security events from before cannot be verified any more.
+	// The job is one of the caller's tenant; while it waits or runs, further requests are
+	// answered with it.
+	//
+	// Corresponds with POST /api/v1/secrets/reseal (the `ResealSecrets` operationId).
+	ResealSecrets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSecurityEvents List security events
+	//
+	// Of the caller's tenant, the last first. What was denied or failed shows up within a
+	// second; what follows of the same kind within a minute is one event with its `count`.
+	// Filters can be combined; a cursor holds for the filters that it was made with.
+	//
+	// Corresponds with GET /api/v1/security-events (the `ListSecurityEvents` operationId).
+	ListSecurityEvents(ctx context.Context, params *ListSecurityEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportSecurityEvents Export security events
+	//
+	// All events of the caller's tenant, the first first, each a `SecurityEvent` on a line
+	// of its own. The last line is the event that says that they were exported. An answer
+	// without it was cut off; ask again with the `seq` of its last line as `after`.
+	//
+	// Corresponds with GET /api/v1/security-events/export (the `ExportSecurityEvents` operationId).
+	ExportSecurityEvents(ctx context.Context, params *ExportSecurityEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifySecurityEvents Verify the security events
+	//
+	// Goes through all events of the caller's tenant and tells whether each is there, as
+	// it was recorded and in its place. It sees whatever somebody has done to them who has
+	// the database and not the service's secrets, but not that all of them were put back
+	// into an earlier state: keep `last` and `mac` somewhere else to know that.
+	//
+	// Corresponds with GET /api/v1/security-events/verification (the `VerifySecurityEvents` operationId).
+	VerifySecurityEvents(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndAllSessions Sign everybody out
+	//
+	// Ends the sessions of everybody, in all tenants; also the caller's. Sessions that begin
+	// meanwhile may end too. What has ended stays so if the answer is an error: send the
+	// request again for the rest. API keys go on.
+	//
+	// Corresponds with DELETE /api/v1/sessions (the `EndAllSessions` operationId).
+	EndAllSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSSOConnections List identity providers
+	//
+	// All connections of the tenant, the oldest first; five at most.
+	//
+	// Corresponds with GET /api/v1/sso-connections (the `ListSSOConnections` operationId).
+	ListSSOConnections(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSSOConnectionWithBody Add an identity provider
+	//
+	// Nobody signs in there before one of its domains is verified, and the client there has
+	// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+	// connection. Five connections are the
+	// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+	// allows more than it may itself. The client secret is never shown again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+	CreateSSOConnectionWithBody(ctx context.Context, params *CreateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSSOConnection Add an identity provider
+	//
+	// Nobody signs in there before one of its domains is verified, and the client there has
+	// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+	// connection. Five connections are the
+	// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+	// allows more than it may itself. The client secret is never shown again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+	CreateSSOConnection(ctx context.Context, params *CreateSSOConnectionParams, body CreateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSSOConnection Remove an identity provider
+	//
+	// From then on nobody signs in there; people of its domains do so by mail. Sessions go on
+	// until they end. A caller removes no connection that gives newcomers more than it may itself.
+	//
+	// Corresponds with DELETE /api/v1/sso-connections/{id} (the `DeleteSSOConnection` operationId).
+	DeleteSSOConnection(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSSOConnection Get an identity provider
+	//
+	// Corresponds with GET /api/v1/sso-connections/{id} (the `GetSSOConnection` operationId).
+	GetSSOConnection(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateSSOConnectionWithBody Change an identity provider
+	//
+	// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+	// another connection. Domains that it has already stay verified. Where `trust_mfa`
+	// becomes false, sessions do not count as with a second factor any more because a provider
+	// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+	// itself. With `If-Match`, only if the connection is still as it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+	UpdateSSOConnectionWithBody(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateSSOConnection Change an identity provider
+	//
+	// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+	// another connection. Domains that it has already stay verified. Where `trust_mfa`
+	// becomes false, sessions do not count as with a second factor any more because a provider
+	// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+	// itself. With `If-Match`, only if the connection is still as it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+	UpdateSSOConnection(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, body UpdateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifySSODomainWithBody Verify a domain of an identity provider
+	//
+	// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+	// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+	// if the record is not there, and if another connection has verified the domain and has its
+	// record there too; if that is gone, the domain is this connection's from then on.
+	// `unavailable` can be the DNS too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+	VerifySSODomainWithBody(ctx context.Context, id SSOConnectionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifySSODomain Verify a domain of an identity provider
+	//
+	// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+	// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+	// if the record is not there, and if another connection has verified the domain and has its
+	// record there too; if that is gone, the domain is this connection's from then on.
+	// `unavailable` can be the DNS too.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+	VerifySSODomain(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTenant Delete the tenant
+	//
+	// That of the caller. Its members end at once and its keys within 30 seconds; its
+	// schedules, its jobs, cancelled first where they are not over, and all that else belongs
+	// to it are erased, and once more within about a quarter of an hour, with what keys and
+	// handlers that had not ended yet have stored meanwhile. The tenant of the service's
+	// owner is a conflict.
+	//
+	// Corresponds with DELETE /api/v1/tenant (the `DeleteTenant` operationId).
+	DeleteTenant(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTenant Get the tenant
+	//
+	// That of the caller. It is not found if the service knows of no such tenant.
+	//
+	// Corresponds with GET /api/v1/tenant (the `GetTenant` operationId).
+	GetTenant(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTenantWithBody Change the tenant
+	//
+	// That of the caller. With `If-Match`, only if it is still as it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+	UpdateTenantWithBody(ctx context.Context, params *UpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTenant Change the tenant
+	//
+	// That of the caller. With `If-Match`, only if it is still as it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+	UpdateTenant(ctx context.Context, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTenants List all tenants
+	//
+	// In the order in which they were made.
+	//
+	// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
+	ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTenantWithBody Create a tenant
+	//
+	// Its owner is the user with the address, who is made if there is none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+	CreateTenantWithBody(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTenant Create a tenant
+	//
+	// Its owner is the user with the address, who is made if there is none.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+	CreateTenant(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAnyTenant Delete a tenant
+	//
+	// As deleteTenant does. One whose deletion is not over yet is erased again.
+	//
+	// Corresponds with DELETE /api/v1/tenants/{tenant_id} (the `DeleteAnyTenant` operationId).
+	DeleteAnyTenant(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAnyTenant Get a tenant
+	//
+	// Corresponds with GET /api/v1/tenants/{tenant_id} (the `GetAnyTenant` operationId).
+	GetAnyTenant(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginEmailChangeWithBody Ask for another address
+	//
+	// Mails a link and a code to the new address, which change the caller's address once within ten
+	// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+	// address; if somebody else has it, or may have it back, the mail tells them and opens
+	// nothing. People of a domain that demands its own identity provider are refused.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+	BeginEmailChangeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginEmailChange Ask for another address
+	//
+	// Mails a link and a code to the new address, which change the caller's address once within ten
+	// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+	// address; if somebody else has it, or may have it back, the mail tells them and opens
+	// nothing. People of a domain that demands its own identity provider are refused.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+	BeginEmailChange(ctx context.Context, body BeginEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmEmailChangeWithBody Confirm another address
+	//
+	// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+	// link, with the `match` in another session of the same person. Five wrong codes end the change.
+	// All other sessions of the caller end. A mail to the address from before has a
+	// link by which whoever reads it can undo the change, and all later ones, within seven days;
+	// until then nobody else gets that address. If somebody else got the new one
+	// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+	ConfirmEmailChangeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmEmailChange Confirm another address
+	//
+	// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+	// link, with the `match` in another session of the same person. Five wrong codes end the change.
+	// All other sessions of the caller end. A mail to the address from before has a
+	// link by which whoever reads it can undo the change, and all later ones, within seven days;
+	// until then nobody else gets that address. If somebody else got the new one
+	// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+	ConfirmEmailChange(ctx context.Context, body ConfirmEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindUsers Find a user by address
+	//
+	// Corresponds with GET /api/v1/users (the `FindUsers` operationId).
+	FindUsers(ctx context.Context, params *FindUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteUser Delete a user
+	//
+	// The user leaves all tenants at once, and those that nobody else is in are deleted; then all
+	// that the user left behind is erased. The last owner of a tenant with others is a
+	// conflict.
+	//
+	// Corresponds with DELETE /api/v1/users/{user_id} (the `DeleteUser` operationId).
+	DeleteUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUser Get a user
+	//
+	// Corresponds with GET /api/v1/users/{user_id} (the `GetUser` operationId).
+	GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DisableUser Lock a user out
+	//
+	// Of all tenants, at once. Disabling a disabled user changes nothing.
+	//
+	// Corresponds with POST /api/v1/users/{user_id}/disable (the `DisableUser` operationId).
+	DisableUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnableUser Let a user in again
+	//
+	// Undoes disableUser.
+	//
+	// Corresponds with POST /api/v1/users/{user_id}/enable (the `EnableUser` operationId).
+	EnableUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndUserSessions Sign a user out everywhere
+	//
+	// Ends all sessions of the user, in all tenants, at once; also the caller's, if it is
+	// one of them. The user may sign in again: disableUser locks them out.
+	//
+	// Corresponds with DELETE /api/v1/users/{user_id}/sessions (the `EndUserSessions` operationId).
+	EndUserSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetVersion Get the versions
 	//
 	// Corresponds with GET /api/v1/version (the `GetVersion` operationId).
@@ -1266,6 +2756,205 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListAPIKeys List API keys
+//
+// The newest first, without revoked ones unless they are asked for. Tokens are never listed.
+//
+// Corresponds with GET /api/v1/api-keys (the `ListAPIKeys` operationId).
+func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAPIKeysRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAPIKeyWithBody Create an API key
+//
+// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+// has its `token`, which is kept nowhere and cannot be had again.
+//
+// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+// second answer repeats the first without the token. If the first was lost, revoke
+// the key and make another one, or rotate it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+func (c *Client) CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAPIKeyRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAPIKey Create an API key
+//
+// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+// has its `token`, which is kept nowhere and cannot be had again.
+//
+// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+// second answer repeats the first without the token. If the first was lost, revoke
+// the key and make another one, or rotate it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+func (c *Client) CreateAPIKey(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAPIKeyRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeAPIKey Revoke an API key
+//
+// Ends its access within 30 seconds, for good. The key stays in the records. Revoking
+// a revoked key changes nothing. A caller revokes no key that has a scope it does not
+// hold.
+//
+// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeAPIKey` operationId).
+func (c *Client) RevokeAPIKey(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeAPIKeyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAPIKey Get an API key
+//
+// Corresponds with GET /api/v1/api-keys/{id} (the `GetAPIKey` operationId).
+func (c *Client) GetAPIKey(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAPIKeyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAPIKeyWithBody Change an API key
+//
+// Changes its name or where it may be used from, and leaves fields that are absent as
+// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+// A caller changes no key that has a scope it does not hold; a revoked key is a
+// conflict. With `If-Match`, only if the key is still as it was; that it was used
+// meanwhile does not count.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+func (c *Client) UpdateAPIKeyWithBody(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAPIKeyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAPIKey Change an API key
+//
+// Changes its name or where it may be used from, and leaves fields that are absent as
+// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+// A caller changes no key that has a scope it does not hold; a revoked key is a
+// conflict. With `If-Match`, only if the key is still as it was; that it was used
+// meanwhile does not count.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+func (c *Client) UpdateAPIKey(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAPIKeyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateAPIKeyWithBody Rotate an API key
+//
+// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+// kept under it. Both tokens work during the overlap; answers to the old one have the
+// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+// it ends within 30 seconds.
+//
+// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+// a token from before still works, another rotation is the conflict
+// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+// revoked or expired key is a conflict.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *Client) RotateAPIKeyWithBody(ctx context.Context, id APIKeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateAPIKeyRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateAPIKey Rotate an API key
+//
+// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+// kept under it. Both tokens work during the overlap; answers to the old one have the
+// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+// it ends within 30 seconds.
+//
+// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+// a token from before still works, another rotation is the conflict
+// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+// revoked or expired key is a conflict.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *Client) RotateAPIKey(ctx context.Context, id APIKeyID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateAPIKeyRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetDeadLetters What went wrong
@@ -1295,6 +2984,86 @@ func (c *Client) GetDeadLetters(ctx context.Context, reqEditors ...RequestEditor
 // Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 func (c *Client) GetJobsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJobsHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListInvitations List invitations
+//
+// Those that can be accepted, the newest first.
+//
+// Corresponds with GET /api/v1/invitations (the `ListInvitations` operationId).
+func (c *Client) ListInvitations(ctx context.Context, params *ListInvitationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListInvitationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateInvitationWithBody Invite somebody
+//
+// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+// to the same address. A caller gives no scope that it does not hold, by a role or
+// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+// out in an hour, whoever invites; others wait.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+func (c *Client) CreateInvitationWithBody(ctx context.Context, params *CreateInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateInvitationRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateInvitation Invite somebody
+//
+// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+// to the same address. A caller gives no scope that it does not hold, by a role or
+// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+// out in an hour, whoever invites; others wait.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+func (c *Client) CreateInvitation(ctx context.Context, params *CreateInvitationParams, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateInvitationRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeInvitation Revoke an invitation
+//
+// A caller revokes none with a scope that it does not hold.
+//
+// Corresponds with DELETE /api/v1/invitations/{id} (the `RevokeInvitation` operationId).
+func (c *Client) RevokeInvitation(ctx context.Context, id InvitationID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeInvitationRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -1562,11 +3331,145 @@ func (c *Client) RetryJob(ctx context.Context, id JobID, reqEditors ...RequestEd
 	return c.Client.Do(req)
 }
 
+// ListMembers List members
+//
+// In the order in which their users were made.
+//
+// Corresponds with GET /api/v1/members (the `ListMembers` operationId).
+func (c *Client) ListMembers(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMembersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveMember Remove a member
+//
+// Acts at once. A caller removes no member who holds a scope that it does not hold. The last
+// owner is a conflict.
+//
+// Corresponds with DELETE /api/v1/members/{user_id} (the `RemoveMember` operationId).
+func (c *Client) RemoveMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveMemberRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMember Get a member
+//
+// Corresponds with GET /api/v1/members/{user_id} (the `GetMember` operationId).
+func (c *Client) GetMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberWithBody Change what a member may do
+//
+// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+// they were.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+func (c *Client) UpdateMemberWithBody(ctx context.Context, userID UserID, params *UpdateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRequestWithBody(c.Server, userID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMember Change what a member may do
+//
+// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+// they were.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+func (c *Client) UpdateMember(ctx context.Context, userID UserID, params *UpdateMemberParams, body UpdateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRequest(c.Server, userID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlinkMember Forget who a member is at the identity providers
+//
+// For a member who is another person there by now: the next sign-in with the member's
+// address counts anew. Sessions that a provider of the tenant has begun end, unless they were
+// proven otherwise since. It is `not_found` for a member who has not come by a provider. A caller
+// unlinks no member who holds a scope that it does not hold.
+//
+// Corresponds with DELETE /api/v1/members/{user_id}/sso-links (the `UnlinkMember` operationId).
+func (c *Client) UnlinkMember(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlinkMemberRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetOpenAPI Get this contract
 //
 // Corresponds with GET /api/v1/openapi.yaml (the `GetOpenAPI` operationId).
 func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenAPIRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOwnerLink Make a link for the first owner
+//
+// Whoever opens the link within 7 days becomes the owner of the service; a user who is there
+// already signs in first. It takes the place of
+// the link from before, and is a conflict once there is an owner. The answer has the `url`,
+// which is kept nowhere; an answer that repeats it has none.
+//
+// Corresponds with POST /api/v1/owner-link (the `CreateOwnerLink` operationId).
+func (c *Client) CreateOwnerLink(ctx context.Context, params *CreateOwnerLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOwnerLinkRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1611,13 +3514,13 @@ func (c *Client) GetQueue(ctx context.Context, queue QueueName, reqEditors ...Re
 
 // PutQueueWithBody Set the settings of a queue
 //
-// In the place of those that it has. They hold for all nodes within a second.
+// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-func (c *Client) PutQueueWithBody(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutQueueRequestWithBody(c.Server, queue, contentType, body)
+func (c *Client) PutQueueWithBody(ctx context.Context, queue QueueName, params *PutQueueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutQueueRequestWithBody(c.Server, queue, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1630,13 +3533,13 @@ func (c *Client) PutQueueWithBody(ctx context.Context, queue QueueName, contentT
 
 // PutQueue Set the settings of a queue
 //
-// In the place of those that it has. They hold for all nodes within a second.
+// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-func (c *Client) PutQueue(ctx context.Context, queue QueueName, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutQueueRequest(c.Server, queue, body)
+func (c *Client) PutQueue(ctx context.Context, queue QueueName, params *PutQueueParams, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutQueueRequest(c.Server, queue, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1732,13 +3635,14 @@ func (c *Client) GetSchedule(ctx context.Context, name ScheduleName, reqEditors 
 //
 // Stores recurring work. A schedule with that name is replaced; it stays paused if it
 // was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-// that never fires within five years is refused.
+// that never fires within five years is refused. With `If-Match`, only a schedule is
+// replaced that is there and is still as it was; that it fired meanwhile does not count.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-func (c *Client) PutScheduleWithBody(ctx context.Context, name NewScheduleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutScheduleRequestWithBody(c.Server, name, contentType, body)
+func (c *Client) PutScheduleWithBody(ctx context.Context, name NewScheduleName, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutScheduleRequestWithBody(c.Server, name, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1753,13 +3657,14 @@ func (c *Client) PutScheduleWithBody(ctx context.Context, name NewScheduleName, 
 //
 // Stores recurring work. A schedule with that name is replaced; it stays paused if it
 // was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-// that never fires within five years is refused.
+// that never fires within five years is refused. With `If-Match`, only a schedule is
+// replaced that is there and is still as it was; that it fired meanwhile does not count.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-func (c *Client) PutSchedule(ctx context.Context, name NewScheduleName, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutScheduleRequest(c.Server, name, body)
+func (c *Client) PutSchedule(ctx context.Context, name NewScheduleName, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutScheduleRequest(c.Server, name, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1838,6 +3743,650 @@ func (c *Client) RunSchedule(ctx context.Context, name ScheduleName, params *Run
 	return c.Client.Do(req)
 }
 
+// ResealSecrets Seal all secrets by the current secret of the service
+//
+// Starts a job that seals anew what an old secret of the service has sealed, of all
+// tenants: the secrets in the arguments of jobs and schedules, of authenticator apps and
+// of identity providers. It does not reach what is only hashed: when the old secret is
+// removed, API keys that were not used since, recovery codes and open invitations that
+// were made under it end, and security events from before cannot be verified any more.
+// The job is one of the caller's tenant; while it waits or runs, further requests are
+// answered with it.
+//
+// Corresponds with POST /api/v1/secrets/reseal (the `ResealSecrets` operationId).
+func (c *Client) ResealSecrets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResealSecretsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSecurityEvents List security events
+//
+// Of the caller's tenant, the last first. What was denied or failed shows up within a
+// second; what follows of the same kind within a minute is one event with its `count`.
+// Filters can be combined; a cursor holds for the filters that it was made with.
+//
+// Corresponds with GET /api/v1/security-events (the `ListSecurityEvents` operationId).
+func (c *Client) ListSecurityEvents(ctx context.Context, params *ListSecurityEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSecurityEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportSecurityEvents Export security events
+//
+// All events of the caller's tenant, the first first, each a `SecurityEvent` on a line
+// of its own. The last line is the event that says that they were exported. An answer
+// without it was cut off; ask again with the `seq` of its last line as `after`.
+//
+// Corresponds with GET /api/v1/security-events/export (the `ExportSecurityEvents` operationId).
+func (c *Client) ExportSecurityEvents(ctx context.Context, params *ExportSecurityEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportSecurityEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifySecurityEvents Verify the security events
+//
+// Goes through all events of the caller's tenant and tells whether each is there, as
+// it was recorded and in its place. It sees whatever somebody has done to them who has
+// the database and not the service's secrets, but not that all of them were put back
+// into an earlier state: keep `last` and `mac` somewhere else to know that.
+//
+// Corresponds with GET /api/v1/security-events/verification (the `VerifySecurityEvents` operationId).
+func (c *Client) VerifySecurityEvents(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifySecurityEventsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndAllSessions Sign everybody out
+//
+// Ends the sessions of everybody, in all tenants; also the caller's. Sessions that begin
+// meanwhile may end too. What has ended stays so if the answer is an error: send the
+// request again for the rest. API keys go on.
+//
+// Corresponds with DELETE /api/v1/sessions (the `EndAllSessions` operationId).
+func (c *Client) EndAllSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndAllSessionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSSOConnections List identity providers
+//
+// All connections of the tenant, the oldest first; five at most.
+//
+// Corresponds with GET /api/v1/sso-connections (the `ListSSOConnections` operationId).
+func (c *Client) ListSSOConnections(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSSOConnectionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSSOConnectionWithBody Add an identity provider
+//
+// Nobody signs in there before one of its domains is verified, and the client there has
+// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+// connection. Five connections are the
+// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+// allows more than it may itself. The client secret is never shown again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+func (c *Client) CreateSSOConnectionWithBody(ctx context.Context, params *CreateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSSOConnectionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSSOConnection Add an identity provider
+//
+// Nobody signs in there before one of its domains is verified, and the client there has
+// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+// connection. Five connections are the
+// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+// allows more than it may itself. The client secret is never shown again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+func (c *Client) CreateSSOConnection(ctx context.Context, params *CreateSSOConnectionParams, body CreateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSSOConnectionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSSOConnection Remove an identity provider
+//
+// From then on nobody signs in there; people of its domains do so by mail. Sessions go on
+// until they end. A caller removes no connection that gives newcomers more than it may itself.
+//
+// Corresponds with DELETE /api/v1/sso-connections/{id} (the `DeleteSSOConnection` operationId).
+func (c *Client) DeleteSSOConnection(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSSOConnectionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSSOConnection Get an identity provider
+//
+// Corresponds with GET /api/v1/sso-connections/{id} (the `GetSSOConnection` operationId).
+func (c *Client) GetSSOConnection(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSSOConnectionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateSSOConnectionWithBody Change an identity provider
+//
+// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+// another connection. Domains that it has already stay verified. Where `trust_mfa`
+// becomes false, sessions do not count as with a second factor any more because a provider
+// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+// itself. With `If-Match`, only if the connection is still as it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+func (c *Client) UpdateSSOConnectionWithBody(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSSOConnectionRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateSSOConnection Change an identity provider
+//
+// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+// another connection. Domains that it has already stay verified. Where `trust_mfa`
+// becomes false, sessions do not count as with a second factor any more because a provider
+// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+// itself. With `If-Match`, only if the connection is still as it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+func (c *Client) UpdateSSOConnection(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, body UpdateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSSOConnectionRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifySSODomainWithBody Verify a domain of an identity provider
+//
+// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+// if the record is not there, and if another connection has verified the domain and has its
+// record there too; if that is gone, the domain is this connection's from then on.
+// `unavailable` can be the DNS too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+func (c *Client) VerifySSODomainWithBody(ctx context.Context, id SSOConnectionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifySSODomainRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifySSODomain Verify a domain of an identity provider
+//
+// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+// if the record is not there, and if another connection has verified the domain and has its
+// record there too; if that is gone, the domain is this connection's from then on.
+// `unavailable` can be the DNS too.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+func (c *Client) VerifySSODomain(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifySSODomainRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTenant Delete the tenant
+//
+// That of the caller. Its members end at once and its keys within 30 seconds; its
+// schedules, its jobs, cancelled first where they are not over, and all that else belongs
+// to it are erased, and once more within about a quarter of an hour, with what keys and
+// handlers that had not ended yet have stored meanwhile. The tenant of the service's
+// owner is a conflict.
+//
+// Corresponds with DELETE /api/v1/tenant (the `DeleteTenant` operationId).
+func (c *Client) DeleteTenant(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTenantRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTenant Get the tenant
+//
+// That of the caller. It is not found if the service knows of no such tenant.
+//
+// Corresponds with GET /api/v1/tenant (the `GetTenant` operationId).
+func (c *Client) GetTenant(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTenantRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTenantWithBody Change the tenant
+//
+// That of the caller. With `If-Match`, only if it is still as it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+func (c *Client) UpdateTenantWithBody(ctx context.Context, params *UpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTenantRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTenant Change the tenant
+//
+// That of the caller. With `If-Match`, only if it is still as it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+func (c *Client) UpdateTenant(ctx context.Context, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTenantRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTenants List all tenants
+//
+// In the order in which they were made.
+//
+// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
+func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTenantsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTenantWithBody Create a tenant
+//
+// Its owner is the user with the address, who is made if there is none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+func (c *Client) CreateTenantWithBody(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTenant Create a tenant
+//
+// Its owner is the user with the address, who is made if there is none.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+func (c *Client) CreateTenant(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAnyTenant Delete a tenant
+//
+// As deleteTenant does. One whose deletion is not over yet is erased again.
+//
+// Corresponds with DELETE /api/v1/tenants/{tenant_id} (the `DeleteAnyTenant` operationId).
+func (c *Client) DeleteAnyTenant(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAnyTenantRequest(c.Server, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAnyTenant Get a tenant
+//
+// Corresponds with GET /api/v1/tenants/{tenant_id} (the `GetAnyTenant` operationId).
+func (c *Client) GetAnyTenant(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAnyTenantRequest(c.Server, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginEmailChangeWithBody Ask for another address
+//
+// Mails a link and a code to the new address, which change the caller's address once within ten
+// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+// address; if somebody else has it, or may have it back, the mail tells them and opens
+// nothing. People of a domain that demands its own identity provider are refused.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+func (c *Client) BeginEmailChangeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginEmailChangeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginEmailChange Ask for another address
+//
+// Mails a link and a code to the new address, which change the caller's address once within ten
+// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+// address; if somebody else has it, or may have it back, the mail tells them and opens
+// nothing. People of a domain that demands its own identity provider are refused.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+func (c *Client) BeginEmailChange(ctx context.Context, body BeginEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginEmailChangeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmEmailChangeWithBody Confirm another address
+//
+// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+// link, with the `match` in another session of the same person. Five wrong codes end the change.
+// All other sessions of the caller end. A mail to the address from before has a
+// link by which whoever reads it can undo the change, and all later ones, within seven days;
+// until then nobody else gets that address. If somebody else got the new one
+// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+func (c *Client) ConfirmEmailChangeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmEmailChangeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmEmailChange Confirm another address
+//
+// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+// link, with the `match` in another session of the same person. Five wrong codes end the change.
+// All other sessions of the caller end. A mail to the address from before has a
+// link by which whoever reads it can undo the change, and all later ones, within seven days;
+// until then nobody else gets that address. If somebody else got the new one
+// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+func (c *Client) ConfirmEmailChange(ctx context.Context, body ConfirmEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmEmailChangeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindUsers Find a user by address
+//
+// Corresponds with GET /api/v1/users (the `FindUsers` operationId).
+func (c *Client) FindUsers(ctx context.Context, params *FindUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindUsersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteUser Delete a user
+//
+// The user leaves all tenants at once, and those that nobody else is in are deleted; then all
+// that the user left behind is erased. The last owner of a tenant with others is a
+// conflict.
+//
+// Corresponds with DELETE /api/v1/users/{user_id} (the `DeleteUser` operationId).
+func (c *Client) DeleteUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteUserRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUser Get a user
+//
+// Corresponds with GET /api/v1/users/{user_id} (the `GetUser` operationId).
+func (c *Client) GetUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DisableUser Lock a user out
+//
+// Of all tenants, at once. Disabling a disabled user changes nothing.
+//
+// Corresponds with POST /api/v1/users/{user_id}/disable (the `DisableUser` operationId).
+func (c *Client) DisableUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDisableUserRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnableUser Let a user in again
+//
+// Undoes disableUser.
+//
+// Corresponds with POST /api/v1/users/{user_id}/enable (the `EnableUser` operationId).
+func (c *Client) EnableUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnableUserRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndUserSessions Sign a user out everywhere
+//
+// Ends all sessions of the user, in all tenants, at once; also the caller's, if it is
+// one of them. The user may sign in again: disableUser locks them out.
+//
+// Corresponds with DELETE /api/v1/users/{user_id}/sessions (the `EndUserSessions` operationId).
+func (c *Client) EndUserSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndUserSessionsRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetVersion Get the versions
 //
 // Corresponds with GET /api/v1/version (the `GetVersion` operationId).
@@ -1887,6 +4436,314 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// NewListAPIKeysRequest constructs an http.Request for the ListAPIKeys method
+func NewListAPIKeysRequest(server string, params *ListAPIKeysParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IncludeRevoked != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_revoked", *params.IncludeRevoked, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateAPIKeyRequest calls the generic CreateAPIKey builder with application/json body
+func NewCreateAPIKeyRequest(server string, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateAPIKeyRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateAPIKeyRequestWithBody constructs an http.Request for the CreateAPIKey method, with any body, and a specified content type
+func NewCreateAPIKeyRequestWithBody(server string, params *CreateAPIKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeAPIKeyRequest constructs an http.Request for the RevokeAPIKey method
+func NewRevokeAPIKeyRequest(server string, id APIKeyID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAPIKeyRequest constructs an http.Request for the GetAPIKey method
+func NewGetAPIKeyRequest(server string, id APIKeyID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateAPIKeyRequest calls the generic UpdateAPIKey builder with application/json body
+func NewUpdateAPIKeyRequest(server string, id APIKeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAPIKeyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateAPIKeyRequestWithBody constructs an http.Request for the UpdateAPIKey method, with any body, and a specified content type
+func NewUpdateAPIKeyRequestWithBody(server string, id APIKeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateAPIKeyRequest calls the generic RotateAPIKey builder with application/json body
+func NewRotateAPIKeyRequest(server string, id APIKeyID, body RotateAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateAPIKeyRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRotateAPIKeyRequestWithBody constructs an http.Request for the RotateAPIKey method, with any body, and a specified content type
+func NewRotateAPIKeyRequestWithBody(server string, id APIKeyID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetDeadLettersRequest constructs an http.Request for the GetDeadLetters method
 func NewGetDeadLettersRequest(server string) (*http.Request, error) {
 	var err error
@@ -1934,6 +4791,159 @@ func NewGetJobsHealthRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListInvitationsRequest constructs an http.Request for the ListInvitations method
+func NewListInvitationsRequest(server string, params *ListInvitationsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/invitations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateInvitationRequest calls the generic CreateInvitation builder with application/json body
+func NewCreateInvitationRequest(server string, params *CreateInvitationParams, body CreateInvitationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateInvitationRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateInvitationRequestWithBody constructs an http.Request for the CreateInvitation method, with any body, and a specified content type
+func NewCreateInvitationRequestWithBody(server string, params *CreateInvitationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/invitations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeInvitationRequest constructs an http.Request for the RevokeInvitation method
+func NewRevokeInvitationRequest(server string, id InvitationID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/invitations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2504,6 +5514,236 @@ func NewRetryJobRequest(server string, id JobID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListMembersRequest constructs an http.Request for the ListMembers method
+func NewListMembersRequest(server string, params *ListMembersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRemoveMemberRequest constructs an http.Request for the RemoveMember method
+func NewRemoveMemberRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMemberRequest constructs an http.Request for the GetMember method
+func NewGetMemberRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberRequest calls the generic UpdateMember builder with application/json body
+func NewUpdateMemberRequest(server string, userID UserID, params *UpdateMemberParams, body UpdateMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberRequestWithBody(server, userID, params, "application/json", bodyReader)
+}
+
+// NewUpdateMemberRequestWithBody constructs an http.Request for the UpdateMember method, with any body, and a specified content type
+func NewUpdateMemberRequestWithBody(server string, userID UserID, params *UpdateMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUnlinkMemberRequest constructs an http.Request for the UnlinkMember method
+func NewUnlinkMemberRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members/%s/sso-links", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetOpenAPIRequest constructs an http.Request for the GetOpenAPI method
 func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	var err error
@@ -2526,6 +5766,46 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateOwnerLinkRequest constructs an http.Request for the CreateOwnerLink method
+func NewCreateOwnerLinkRequest(server string, params *CreateOwnerLinkParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/owner-link")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
 	}
 
 	return req, nil
@@ -2593,18 +5873,18 @@ func NewGetQueueRequest(server string, queue QueueName) (*http.Request, error) {
 }
 
 // NewPutQueueRequest calls the generic PutQueue builder with application/json body
-func NewPutQueueRequest(server string, queue QueueName, body PutQueueJSONRequestBody) (*http.Request, error) {
+func NewPutQueueRequest(server string, queue QueueName, params *PutQueueParams, body PutQueueJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPutQueueRequestWithBody(server, queue, "application/json", bodyReader)
+	return NewPutQueueRequestWithBody(server, queue, params, "application/json", bodyReader)
 }
 
 // NewPutQueueRequestWithBody constructs an http.Request for the PutQueue method, with any body, and a specified content type
-func NewPutQueueRequestWithBody(server string, queue QueueName, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutQueueRequestWithBody(server string, queue QueueName, params *PutQueueParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2635,6 +5915,21 @@ func NewPutQueueRequestWithBody(server string, queue QueueName, contentType stri
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2842,18 +6137,18 @@ func NewGetScheduleRequest(server string, name ScheduleName) (*http.Request, err
 }
 
 // NewPutScheduleRequest calls the generic PutSchedule builder with application/json body
-func NewPutScheduleRequest(server string, name NewScheduleName, body PutScheduleJSONRequestBody) (*http.Request, error) {
+func NewPutScheduleRequest(server string, name NewScheduleName, params *PutScheduleParams, body PutScheduleJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewPutScheduleRequestWithBody(server, name, "application/json", bodyReader)
+	return NewPutScheduleRequestWithBody(server, name, params, "application/json", bodyReader)
 }
 
 // NewPutScheduleRequestWithBody constructs an http.Request for the PutSchedule method, with any body, and a specified content type
-func NewPutScheduleRequestWithBody(server string, name NewScheduleName, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutScheduleRequestWithBody(server string, name NewScheduleName, params *PutScheduleParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2884,6 +6179,21 @@ func NewPutScheduleRequestWithBody(server string, name NewScheduleName, contentT
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3076,6 +6386,1143 @@ func NewRunScheduleRequest(server string, name ScheduleName, params *RunSchedule
 	return req, nil
 }
 
+// NewResealSecretsRequest constructs an http.Request for the ResealSecrets method
+func NewResealSecretsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/secrets/reseal")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSecurityEventsRequest constructs an http.Request for the ListSecurityEvents method
+func NewListSecurityEventsRequest(server string, params *ListSecurityEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/security-events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportSecurityEventsRequest constructs an http.Request for the ExportSecurityEvents method
+func NewExportSecurityEventsRequest(server string, params *ExportSecurityEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/security-events/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVerifySecurityEventsRequest constructs an http.Request for the VerifySecurityEvents method
+func NewVerifySecurityEventsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/security-events/verification")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEndAllSessionsRequest constructs an http.Request for the EndAllSessions method
+func NewEndAllSessionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSSOConnectionsRequest constructs an http.Request for the ListSSOConnections method
+func NewListSSOConnectionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSSOConnectionRequest calls the generic CreateSSOConnection builder with application/json body
+func NewCreateSSOConnectionRequest(server string, params *CreateSSOConnectionParams, body CreateSSOConnectionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSSOConnectionRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateSSOConnectionRequestWithBody constructs an http.Request for the CreateSSOConnection method, with any body, and a specified content type
+func NewCreateSSOConnectionRequestWithBody(server string, params *CreateSSOConnectionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteSSOConnectionRequest constructs an http.Request for the DeleteSSOConnection method
+func NewDeleteSSOConnectionRequest(server string, id SSOConnectionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSSOConnectionRequest constructs an http.Request for the GetSSOConnection method
+func NewGetSSOConnectionRequest(server string, id SSOConnectionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateSSOConnectionRequest calls the generic UpdateSSOConnection builder with application/json body
+func NewUpdateSSOConnectionRequest(server string, id SSOConnectionID, params *UpdateSSOConnectionParams, body UpdateSSOConnectionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateSSOConnectionRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateSSOConnectionRequestWithBody constructs an http.Request for the UpdateSSOConnection method, with any body, and a specified content type
+func NewUpdateSSOConnectionRequestWithBody(server string, id SSOConnectionID, params *UpdateSSOConnectionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewVerifySSODomainRequest calls the generic VerifySSODomain builder with application/json body
+func NewVerifySSODomainRequest(server string, id SSOConnectionID, body VerifySSODomainJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVerifySSODomainRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewVerifySSODomainRequestWithBody constructs an http.Request for the VerifySSODomain method, with any body, and a specified content type
+func NewVerifySSODomainRequestWithBody(server string, id SSOConnectionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-connections/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteTenantRequest constructs an http.Request for the DeleteTenant method
+func NewDeleteTenantRequest(server string, params *DeleteTenantParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenant")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "confirm", params.Confirm, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTenantRequest constructs an http.Request for the GetTenant method
+func NewGetTenantRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenant")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateTenantRequest calls the generic UpdateTenant builder with application/json body
+func NewUpdateTenantRequest(server string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateTenantRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateTenantRequestWithBody constructs an http.Request for the UpdateTenant method, with any body, and a specified content type
+func NewUpdateTenantRequestWithBody(server string, params *UpdateTenantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenant")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListTenantsRequest constructs an http.Request for the ListTenants method
+func NewListTenantsRequest(server string, params *ListTenantsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTenantRequest calls the generic CreateTenant builder with application/json body
+func NewCreateTenantRequest(server string, params *CreateTenantParams, body CreateTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTenantRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTenantRequestWithBody constructs an http.Request for the CreateTenant method, with any body, and a specified content type
+func NewCreateTenantRequestWithBody(server string, params *CreateTenantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteAnyTenantRequest constructs an http.Request for the DeleteAnyTenant method
+func NewDeleteAnyTenantRequest(server string, tenantID TenantID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant_id", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAnyTenantRequest constructs an http.Request for the GetAnyTenant method
+func NewGetAnyTenantRequest(server string, tenantID TenantID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant_id", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewBeginEmailChangeRequest calls the generic BeginEmailChange builder with application/json body
+func NewBeginEmailChangeRequest(server string, body BeginEmailChangeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBeginEmailChangeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewBeginEmailChangeRequestWithBody constructs an http.Request for the BeginEmailChange method, with any body, and a specified content type
+func NewBeginEmailChangeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/user/email-change")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmEmailChangeRequest calls the generic ConfirmEmailChange builder with application/json body
+func NewConfirmEmailChangeRequest(server string, body ConfirmEmailChangeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmEmailChangeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmEmailChangeRequestWithBody constructs an http.Request for the ConfirmEmailChange method, with any body, and a specified content type
+func NewConfirmEmailChangeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/user/email-change/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFindUsersRequest constructs an http.Request for the FindUsers method
+func NewFindUsersRequest(server string, params *FindUsersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "email", params.Email, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteUserRequest constructs an http.Request for the DeleteUser method
+func NewDeleteUserRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUserRequest constructs an http.Request for the GetUser method
+func NewGetUserRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDisableUserRequest constructs an http.Request for the DisableUser method
+func NewDisableUserRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users/%s/disable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEnableUserRequest constructs an http.Request for the EnableUser method
+func NewEnableUserRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users/%s/enable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEndUserSessionsRequest constructs an http.Request for the EndUserSessions method
+func NewEndUserSessionsRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/users/%s/sessions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetVersionRequest constructs an http.Request for the GetVersion method
 func NewGetVersionRequest(server string) (*http.Request, error) {
 	var err error
@@ -3201,6 +7648,121 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAPIKeysWithResponse List API keys
+	//
+	// The newest first, without revoked ones unless they are asked for. Tokens are never listed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/api-keys (the `ListAPIKeys` operationId).
+	ListAPIKeysWithResponse(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*ListAPIKeysResponse, error)
+
+	// CreateAPIKeyWithBodyWithResponse Create an API key
+	//
+	// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+	// has its `token`, which is kept nowhere and cannot be had again.
+	//
+	// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+	// second answer repeats the first without the token. If the first was lost, revoke
+	// the key and make another one, or rotate it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+	CreateAPIKeyWithBodyWithResponse(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAPIKeyResponse, error)
+
+	// CreateAPIKeyWithResponse Create an API key
+	//
+	// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+	// has its `token`, which is kept nowhere and cannot be had again.
+	//
+	// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+	// second answer repeats the first without the token. If the first was lost, revoke
+	// the key and make another one, or rotate it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+	CreateAPIKeyWithResponse(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAPIKeyResponse, error)
+
+	// RevokeAPIKeyWithResponse Revoke an API key
+	//
+	// Ends its access within 30 seconds, for good. The key stays in the records. Revoking
+	// a revoked key changes nothing. A caller revokes no key that has a scope it does not
+	// hold.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeAPIKey` operationId).
+	RevokeAPIKeyWithResponse(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*RevokeAPIKeyResponse, error)
+
+	// GetAPIKeyWithResponse Get an API key
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/api-keys/{id} (the `GetAPIKey` operationId).
+	GetAPIKeyWithResponse(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*GetAPIKeyResponse, error)
+
+	// UpdateAPIKeyWithBodyWithResponse Change an API key
+	//
+	// Changes its name or where it may be used from, and leaves fields that are absent as
+	// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+	// A caller changes no key that has a scope it does not hold; a revoked key is a
+	// conflict. With `If-Match`, only if the key is still as it was; that it was used
+	// meanwhile does not count.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithBodyWithResponse(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResponse, error)
+
+	// UpdateAPIKeyWithResponse Change an API key
+	//
+	// Changes its name or where it may be used from, and leaves fields that are absent as
+	// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+	// A caller changes no key that has a scope it does not hold; a revoked key is a
+	// conflict. With `If-Match`, only if the key is still as it was; that it was used
+	// meanwhile does not count.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+	UpdateAPIKeyWithResponse(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResponse, error)
+
+	// RotateAPIKeyWithBodyWithResponse Rotate an API key
+	//
+	// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+	// kept under it. Both tokens work during the overlap; answers to the old one have the
+	// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+	// it ends within 30 seconds.
+	//
+	// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+	// a token from before still works, another rotation is the conflict
+	// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+	// revoked or expired key is a conflict.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithBodyWithResponse(ctx context.Context, id APIKeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error)
+
+	// RotateAPIKeyWithResponse Rotate an API key
+	//
+	// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+	// kept under it. Both tokens work during the overlap; answers to the old one have the
+	// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+	// it ends within 30 seconds.
+	//
+	// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+	// a token from before still works, another rotation is the conflict
+	// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+	// revoked or expired key is a conflict.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithResponse(ctx context.Context, id APIKeyID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error)
+
 	// GetDeadLettersWithResponse What went wrong
 	//
 	// The thousand discarded jobs that were created last, put together by kind, queue and
@@ -3221,6 +7783,50 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/health/jobs (the `GetJobsHealth` operationId).
 	GetJobsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJobsHealthResponse, error)
+
+	// ListInvitationsWithResponse List invitations
+	//
+	// Those that can be accepted, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/invitations (the `ListInvitations` operationId).
+	ListInvitationsWithResponse(ctx context.Context, params *ListInvitationsParams, reqEditors ...RequestEditorFn) (*ListInvitationsResponse, error)
+
+	// CreateInvitationWithBodyWithResponse Invite somebody
+	//
+	// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+	// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+	// to the same address. A caller gives no scope that it does not hold, by a role or
+	// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+	// out in an hour, whoever invites; others wait.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+	CreateInvitationWithBodyWithResponse(ctx context.Context, params *CreateInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateInvitationResponse, error)
+
+	// CreateInvitationWithResponse Invite somebody
+	//
+	// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+	// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+	// to the same address. A caller gives no scope that it does not hold, by a role or
+	// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+	// out in an hour, whoever invites; others wait.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+	CreateInvitationWithResponse(ctx context.Context, params *CreateInvitationParams, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateInvitationResponse, error)
+
+	// RevokeInvitationWithResponse Revoke an invitation
+	//
+	// A caller revokes none with a scope that it does not hold.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/invitations/{id} (the `RevokeInvitation` operationId).
+	RevokeInvitationWithResponse(ctx context.Context, id InvitationID, reqEditors ...RequestEditorFn) (*RevokeInvitationResponse, error)
 
 	// GetJobCountsWithResponse Count jobs
 	//
@@ -3367,12 +7973,86 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJobWithResponse(ctx context.Context, id JobID, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
 
+	// ListMembersWithResponse List members
+	//
+	// In the order in which their users were made.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/members (the `ListMembers` operationId).
+	ListMembersWithResponse(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*ListMembersResponse, error)
+
+	// RemoveMemberWithResponse Remove a member
+	//
+	// Acts at once. A caller removes no member who holds a scope that it does not hold. The last
+	// owner is a conflict.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/members/{user_id} (the `RemoveMember` operationId).
+	RemoveMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
+
+	// GetMemberWithResponse Get a member
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/members/{user_id} (the `GetMember` operationId).
+	GetMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetMemberResponse, error)
+
+	// UpdateMemberWithBodyWithResponse Change what a member may do
+	//
+	// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+	// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+	// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+	// they were.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+	UpdateMemberWithBodyWithResponse(ctx context.Context, userID UserID, params *UpdateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error)
+
+	// UpdateMemberWithResponse Change what a member may do
+	//
+	// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+	// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+	// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+	// they were.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+	UpdateMemberWithResponse(ctx context.Context, userID UserID, params *UpdateMemberParams, body UpdateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error)
+
+	// UnlinkMemberWithResponse Forget who a member is at the identity providers
+	//
+	// For a member who is another person there by now: the next sign-in with the member's
+	// address counts anew. Sessions that a provider of the tenant has begun end, unless they were
+	// proven otherwise since. It is `not_found` for a member who has not come by a provider. A caller
+	// unlinks no member who holds a scope that it does not hold.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/members/{user_id}/sso-links (the `UnlinkMember` operationId).
+	UnlinkMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*UnlinkMemberResponse, error)
+
 	// GetOpenAPIWithResponse Get this contract
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetOpenAPI` operationId).
 	GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error)
+
+	// CreateOwnerLinkWithResponse Make a link for the first owner
+	//
+	// Whoever opens the link within 7 days becomes the owner of the service; a user who is there
+	// already signs in first. It takes the place of
+	// the link from before, and is a conflict once there is an owner. The answer has the `url`,
+	// which is kept nowhere; an answer that repeats it has none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/owner-link (the `CreateOwnerLink` operationId).
+	CreateOwnerLinkWithResponse(ctx context.Context, params *CreateOwnerLinkParams, reqEditors ...RequestEditorFn) (*CreateOwnerLinkResponse, error)
 
 	// ListQueuesWithResponse List the queues with settings
 	//
@@ -3392,21 +8072,21 @@ type ClientWithResponsesInterface interface {
 
 	// PutQueueWithBodyWithResponse Set the settings of a queue
 	//
-	// In the place of those that it has. They hold for all nodes within a second.
+	// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-	PutQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutQueueResponse, error)
+	PutQueueWithBodyWithResponse(ctx context.Context, queue QueueName, params *PutQueueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutQueueResponse, error)
 
 	// PutQueueWithResponse Set the settings of a queue
 	//
-	// In the place of those that it has. They hold for all nodes within a second.
+	// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-	PutQueueWithResponse(ctx context.Context, queue QueueName, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*PutQueueResponse, error)
+	PutQueueWithResponse(ctx context.Context, queue QueueName, params *PutQueueParams, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*PutQueueResponse, error)
 
 	// PauseQueueWithResponse Pause a queue
 	//
@@ -3453,23 +8133,25 @@ type ClientWithResponsesInterface interface {
 	//
 	// Stores recurring work. A schedule with that name is replaced; it stays paused if it
 	// was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-	// that never fires within five years is refused.
+	// that never fires within five years is refused. With `If-Match`, only a schedule is
+	// replaced that is there and is still as it was; that it fired meanwhile does not count.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-	PutScheduleWithBodyWithResponse(ctx context.Context, name NewScheduleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
+	PutScheduleWithBodyWithResponse(ctx context.Context, name NewScheduleName, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
 
 	// PutScheduleWithResponse Create or replace a schedule
 	//
 	// Stores recurring work. A schedule with that name is replaced; it stays paused if it
 	// was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-	// that never fires within five years is refused.
+	// that never fires within five years is refused. With `If-Match`, only a schedule is
+	// replaced that is there and is still as it was; that it fired meanwhile does not count.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-	PutScheduleWithResponse(ctx context.Context, name NewScheduleName, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
+	PutScheduleWithResponse(ctx context.Context, name NewScheduleName, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error)
 
 	// ListFiresWithResponse List the fires of a schedule
 	//
@@ -3507,6 +8189,358 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/schedules/{name}/run (the `RunSchedule` operationId).
 	RunScheduleWithResponse(ctx context.Context, name ScheduleName, params *RunScheduleParams, reqEditors ...RequestEditorFn) (*RunScheduleResponse, error)
 
+	// ResealSecretsWithResponse Seal all secrets by the current secret of the service
+	//
+	// Starts a job that seals anew what an old secret of the service has sealed, of all
+	// tenants: the secrets in the arguments of jobs and schedules, of authenticator apps and
+	// of identity providers. It does not reach what is only hashed: when the old secret is
+	// removed, API keys that were not used since, recovery codes and open invitations that
+	// were made under it end, and security events from before cannot be verified any more.
+	// The job is one of the caller's tenant; while it waits or runs, further requests are
+	// answered with it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/secrets/reseal (the `ResealSecrets` operationId).
+	ResealSecretsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResealSecretsResponse, error)
+
+	// ListSecurityEventsWithResponse List security events
+	//
+	// Of the caller's tenant, the last first. What was denied or failed shows up within a
+	// second; what follows of the same kind within a minute is one event with its `count`.
+	// Filters can be combined; a cursor holds for the filters that it was made with.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/security-events (the `ListSecurityEvents` operationId).
+	ListSecurityEventsWithResponse(ctx context.Context, params *ListSecurityEventsParams, reqEditors ...RequestEditorFn) (*ListSecurityEventsResponse, error)
+
+	// ExportSecurityEventsWithResponse Export security events
+	//
+	// All events of the caller's tenant, the first first, each a `SecurityEvent` on a line
+	// of its own. The last line is the event that says that they were exported. An answer
+	// without it was cut off; ask again with the `seq` of its last line as `after`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/security-events/export (the `ExportSecurityEvents` operationId).
+	ExportSecurityEventsWithResponse(ctx context.Context, params *ExportSecurityEventsParams, reqEditors ...RequestEditorFn) (*ExportSecurityEventsResponse, error)
+
+	// VerifySecurityEventsWithResponse Verify the security events
+	//
+	// Goes through all events of the caller's tenant and tells whether each is there, as
+	// it was recorded and in its place. It sees whatever somebody has done to them who has
+	// the database and not the service's secrets, but not that all of them were put back
+	// into an earlier state: keep `last` and `mac` somewhere else to know that.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/security-events/verification (the `VerifySecurityEvents` operationId).
+	VerifySecurityEventsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*VerifySecurityEventsResponse, error)
+
+	// EndAllSessionsWithResponse Sign everybody out
+	//
+	// Ends the sessions of everybody, in all tenants; also the caller's. Sessions that begin
+	// meanwhile may end too. What has ended stays so if the answer is an error: send the
+	// request again for the rest. API keys go on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/sessions (the `EndAllSessions` operationId).
+	EndAllSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndAllSessionsResponse, error)
+
+	// ListSSOConnectionsWithResponse List identity providers
+	//
+	// All connections of the tenant, the oldest first; five at most.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/sso-connections (the `ListSSOConnections` operationId).
+	ListSSOConnectionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSSOConnectionsResponse, error)
+
+	// CreateSSOConnectionWithBodyWithResponse Add an identity provider
+	//
+	// Nobody signs in there before one of its domains is verified, and the client there has
+	// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+	// connection. Five connections are the
+	// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+	// allows more than it may itself. The client secret is never shown again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+	CreateSSOConnectionWithBodyWithResponse(ctx context.Context, params *CreateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSSOConnectionResponse, error)
+
+	// CreateSSOConnectionWithResponse Add an identity provider
+	//
+	// Nobody signs in there before one of its domains is verified, and the client there has
+	// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+	// connection. Five connections are the
+	// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+	// allows more than it may itself. The client secret is never shown again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+	CreateSSOConnectionWithResponse(ctx context.Context, params *CreateSSOConnectionParams, body CreateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSSOConnectionResponse, error)
+
+	// DeleteSSOConnectionWithResponse Remove an identity provider
+	//
+	// From then on nobody signs in there; people of its domains do so by mail. Sessions go on
+	// until they end. A caller removes no connection that gives newcomers more than it may itself.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/sso-connections/{id} (the `DeleteSSOConnection` operationId).
+	DeleteSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*DeleteSSOConnectionResponse, error)
+
+	// GetSSOConnectionWithResponse Get an identity provider
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/sso-connections/{id} (the `GetSSOConnection` operationId).
+	GetSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*GetSSOConnectionResponse, error)
+
+	// UpdateSSOConnectionWithBodyWithResponse Change an identity provider
+	//
+	// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+	// another connection. Domains that it has already stay verified. Where `trust_mfa`
+	// becomes false, sessions do not count as with a second factor any more because a provider
+	// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+	// itself. With `If-Match`, only if the connection is still as it was.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+	UpdateSSOConnectionWithBodyWithResponse(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSSOConnectionResponse, error)
+
+	// UpdateSSOConnectionWithResponse Change an identity provider
+	//
+	// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+	// another connection. Domains that it has already stay verified. Where `trust_mfa`
+	// becomes false, sessions do not count as with a second factor any more because a provider
+	// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+	// itself. With `If-Match`, only if the connection is still as it was.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+	UpdateSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, body UpdateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSSOConnectionResponse, error)
+
+	// VerifySSODomainWithBodyWithResponse Verify a domain of an identity provider
+	//
+	// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+	// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+	// if the record is not there, and if another connection has verified the domain and has its
+	// record there too; if that is gone, the domain is this connection's from then on.
+	// `unavailable` can be the DNS too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+	VerifySSODomainWithBodyWithResponse(ctx context.Context, id SSOConnectionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifySSODomainResponse, error)
+
+	// VerifySSODomainWithResponse Verify a domain of an identity provider
+	//
+	// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+	// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+	// if the record is not there, and if another connection has verified the domain and has its
+	// record there too; if that is gone, the domain is this connection's from then on.
+	// `unavailable` can be the DNS too.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+	VerifySSODomainWithResponse(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifySSODomainResponse, error)
+
+	// DeleteTenantWithResponse Delete the tenant
+	//
+	// That of the caller. Its members end at once and its keys within 30 seconds; its
+	// schedules, its jobs, cancelled first where they are not over, and all that else belongs
+	// to it are erased, and once more within about a quarter of an hour, with what keys and
+	// handlers that had not ended yet have stored meanwhile. The tenant of the service's
+	// owner is a conflict.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/tenant (the `DeleteTenant` operationId).
+	DeleteTenantWithResponse(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*DeleteTenantResponse, error)
+
+	// GetTenantWithResponse Get the tenant
+	//
+	// That of the caller. It is not found if the service knows of no such tenant.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tenant (the `GetTenant` operationId).
+	GetTenantWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantResponse, error)
+
+	// UpdateTenantWithBodyWithResponse Change the tenant
+	//
+	// That of the caller. With `If-Match`, only if it is still as it was.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+	UpdateTenantWithBodyWithResponse(ctx context.Context, params *UpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
+
+	// UpdateTenantWithResponse Change the tenant
+	//
+	// That of the caller. With `If-Match`, only if it is still as it was.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+	UpdateTenantWithResponse(ctx context.Context, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
+
+	// ListTenantsWithResponse List all tenants
+	//
+	// In the order in which they were made.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
+	ListTenantsWithResponse(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*ListTenantsResponse, error)
+
+	// CreateTenantWithBodyWithResponse Create a tenant
+	//
+	// Its owner is the user with the address, who is made if there is none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+	CreateTenantWithBodyWithResponse(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
+
+	// CreateTenantWithResponse Create a tenant
+	//
+	// Its owner is the user with the address, who is made if there is none.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+	CreateTenantWithResponse(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
+
+	// DeleteAnyTenantWithResponse Delete a tenant
+	//
+	// As deleteTenant does. One whose deletion is not over yet is erased again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/tenants/{tenant_id} (the `DeleteAnyTenant` operationId).
+	DeleteAnyTenantWithResponse(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*DeleteAnyTenantResponse, error)
+
+	// GetAnyTenantWithResponse Get a tenant
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tenants/{tenant_id} (the `GetAnyTenant` operationId).
+	GetAnyTenantWithResponse(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*GetAnyTenantResponse, error)
+
+	// BeginEmailChangeWithBodyWithResponse Ask for another address
+	//
+	// Mails a link and a code to the new address, which change the caller's address once within ten
+	// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+	// address; if somebody else has it, or may have it back, the mail tells them and opens
+	// nothing. People of a domain that demands its own identity provider are refused.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+	BeginEmailChangeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginEmailChangeResponse, error)
+
+	// BeginEmailChangeWithResponse Ask for another address
+	//
+	// Mails a link and a code to the new address, which change the caller's address once within ten
+	// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+	// address; if somebody else has it, or may have it back, the mail tells them and opens
+	// nothing. People of a domain that demands its own identity provider are refused.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+	BeginEmailChangeWithResponse(ctx context.Context, body BeginEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginEmailChangeResponse, error)
+
+	// ConfirmEmailChangeWithBodyWithResponse Confirm another address
+	//
+	// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+	// link, with the `match` in another session of the same person. Five wrong codes end the change.
+	// All other sessions of the caller end. A mail to the address from before has a
+	// link by which whoever reads it can undo the change, and all later ones, within seven days;
+	// until then nobody else gets that address. If somebody else got the new one
+	// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+	ConfirmEmailChangeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmEmailChangeResponse, error)
+
+	// ConfirmEmailChangeWithResponse Confirm another address
+	//
+	// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+	// link, with the `match` in another session of the same person. Five wrong codes end the change.
+	// All other sessions of the caller end. A mail to the address from before has a
+	// link by which whoever reads it can undo the change, and all later ones, within seven days;
+	// until then nobody else gets that address. If somebody else got the new one
+	// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+	ConfirmEmailChangeWithResponse(ctx context.Context, body ConfirmEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailChangeResponse, error)
+
+	// FindUsersWithResponse Find a user by address
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/users (the `FindUsers` operationId).
+	FindUsersWithResponse(ctx context.Context, params *FindUsersParams, reqEditors ...RequestEditorFn) (*FindUsersResponse, error)
+
+	// DeleteUserWithResponse Delete a user
+	//
+	// The user leaves all tenants at once, and those that nobody else is in are deleted; then all
+	// that the user left behind is erased. The last owner of a tenant with others is a
+	// conflict.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/users/{user_id} (the `DeleteUser` operationId).
+	DeleteUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
+
+	// GetUserWithResponse Get a user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/users/{user_id} (the `GetUser` operationId).
+	GetUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
+
+	// DisableUserWithResponse Lock a user out
+	//
+	// Of all tenants, at once. Disabling a disabled user changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/users/{user_id}/disable (the `DisableUser` operationId).
+	DisableUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*DisableUserResponse, error)
+
+	// EnableUserWithResponse Let a user in again
+	//
+	// Undoes disableUser.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/users/{user_id}/enable (the `EnableUser` operationId).
+	EnableUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*EnableUserResponse, error)
+
+	// EndUserSessionsWithResponse Sign a user out everywhere
+	//
+	// Ends all sessions of the user, in all tenants, at once; also the caller's, if it is
+	// one of them. The user may sign in again: disableUser locks them out.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/users/{user_id}/sessions (the `EndUserSessions` operationId).
+	EndUserSessionsWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*EndUserSessionsResponse, error)
+
 	// GetVersionWithResponse Get the versions
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3531,6 +8565,358 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+}
+
+// ListAPIKeysResponse200Headers the declared response headers of an HTTP 200 response for ListAPIKeys
+type ListAPIKeysResponse200Headers struct {
+	Link *string
+}
+
+// ListAPIKeysResponseDefaultHeaders the declared response headers of an HTTP default response for ListAPIKeys
+type ListAPIKeysResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListAPIKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *APIKeyPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAPIKeysResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListAPIKeysResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAPIKeysResponse) GetJSON200() *APIKeyPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAPIKeysResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAPIKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAPIKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAPIKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAPIKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateAPIKeyResponse201Headers the declared response headers of an HTTP 201 response for CreateAPIKey
+type CreateAPIKeyResponse201Headers struct {
+	IdempotentReplayed *string
+	Location           *string
+}
+
+// CreateAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for CreateAPIKey
+type CreateAPIKeyResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type CreateAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *APIKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateAPIKeyResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateAPIKeyResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateAPIKeyResponse) GetJSON201() *APIKey {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateAPIKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAPIKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for RevokeAPIKey
+type RevokeAPIKeyResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type RevokeAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeAPIKeyResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeAPIKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeAPIKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAPIKeyResponse200Headers the declared response headers of an HTTP 200 response for GetAPIKey
+type GetAPIKeyResponse200Headers struct {
+	ETag string
+}
+
+// GetAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for GetAPIKey
+type GetAPIKeyResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *APIKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAPIKeyResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAPIKeyResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAPIKeyResponse) GetJSON200() *APIKey {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAPIKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAPIKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateAPIKeyResponse200Headers the declared response headers of an HTTP 200 response for UpdateAPIKey
+type UpdateAPIKeyResponse200Headers struct {
+	ETag string
+}
+
+// UpdateAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for UpdateAPIKey
+type UpdateAPIKeyResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type UpdateAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *APIKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAPIKeyResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateAPIKeyResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAPIKeyResponse) GetJSON200() *APIKey {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateAPIKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAPIKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for RotateAPIKey
+type RotateAPIKeyResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type RotateAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *APIKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateAPIKeyResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RotateAPIKeyResponse) GetJSON201() *APIKey {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateAPIKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateAPIKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // GetDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for GetDeadLetters
@@ -3637,6 +9023,178 @@ func (r GetJobsHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetJobsHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListInvitationsResponse200Headers the declared response headers of an HTTP 200 response for ListInvitations
+type ListInvitationsResponse200Headers struct {
+	Link *string
+}
+
+// ListInvitationsResponseDefaultHeaders the declared response headers of an HTTP default response for ListInvitations
+type ListInvitationsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListInvitationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *InvitationPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListInvitationsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListInvitationsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListInvitationsResponse) GetJSON200() *InvitationPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListInvitationsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListInvitationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListInvitationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListInvitationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListInvitationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateInvitationResponse201Headers the declared response headers of an HTTP 201 response for CreateInvitation
+type CreateInvitationResponse201Headers struct {
+	IdempotentReplayed *string
+}
+
+// CreateInvitationResponseDefaultHeaders the declared response headers of an HTTP default response for CreateInvitation
+type CreateInvitationResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type CreateInvitationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Invitation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateInvitationResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateInvitationResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateInvitationResponse) GetJSON201() *Invitation {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateInvitationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateInvitationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateInvitationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateInvitationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateInvitationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeInvitationResponseDefaultHeaders the declared response headers of an HTTP default response for RevokeInvitation
+type RevokeInvitationResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type RevokeInvitationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeInvitationResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeInvitationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeInvitationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeInvitationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeInvitationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeInvitationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3753,6 +9311,11 @@ func (r GetAllJobCountsResponse) ContentType() string {
 	return ""
 }
 
+// ListJobsResponse200Headers the declared response headers of an HTTP 200 response for ListJobs
+type ListJobsResponse200Headers struct {
+	Link *string
+}
+
 // ListJobsResponseDefaultHeaders the declared response headers of an HTTP default response for ListJobs
 type ListJobsResponseDefaultHeaders struct {
 	RequestID string
@@ -3765,6 +9328,8 @@ type ListJobsResponse struct {
 	JSON200 *JobPage
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListJobsResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListJobsResponseDefaultHeaders
 }
@@ -4257,6 +9822,288 @@ func (r RetryJobResponse) ContentType() string {
 	return ""
 }
 
+// ListMembersResponse200Headers the declared response headers of an HTTP 200 response for ListMembers
+type ListMembersResponse200Headers struct {
+	Link *string
+}
+
+// ListMembersResponseDefaultHeaders the declared response headers of an HTTP default response for ListMembers
+type ListMembersResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMembersResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMembersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMembersResponse) GetJSON200() *MemberPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMembersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveMemberResponseDefaultHeaders the declared response headers of an HTTP default response for RemoveMember
+type RemoveMemberResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type RemoveMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemoveMemberResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberResponse200Headers the declared response headers of an HTTP 200 response for GetMember
+type GetMemberResponse200Headers struct {
+	ETag string
+}
+
+// GetMemberResponseDefaultHeaders the declared response headers of an HTTP default response for GetMember
+type GetMemberResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMemberResponse200Headers the declared response headers of an HTTP 200 response for UpdateMember
+type UpdateMemberResponse200Headers struct {
+	ETag string
+}
+
+// UpdateMemberResponseDefaultHeaders the declared response headers of an HTTP default response for UpdateMember
+type UpdateMemberResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type UpdateMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMemberResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMemberResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UnlinkMemberResponseDefaultHeaders the declared response headers of an HTTP default response for UnlinkMember
+type UnlinkMemberResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type UnlinkMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UnlinkMemberResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnlinkMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnlinkMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnlinkMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnlinkMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnlinkMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOpenAPIResponseDefaultHeaders the declared response headers of an HTTP default response for GetOpenAPI
 type GetOpenAPIResponseDefaultHeaders struct {
 	RequestID string
@@ -4299,6 +10146,68 @@ func (r GetOpenAPIResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetOpenAPIResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateOwnerLinkResponse201Headers the declared response headers of an HTTP 201 response for CreateOwnerLink
+type CreateOwnerLinkResponse201Headers struct {
+	IdempotentReplayed *string
+}
+
+// CreateOwnerLinkResponseDefaultHeaders the declared response headers of an HTTP default response for CreateOwnerLink
+type CreateOwnerLinkResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type CreateOwnerLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OwnerLink
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateOwnerLinkResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateOwnerLinkResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateOwnerLinkResponse) GetJSON201() *OwnerLink {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOwnerLinkResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOwnerLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOwnerLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOwnerLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOwnerLinkResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4360,6 +10269,11 @@ func (r ListQueuesResponse) ContentType() string {
 	return ""
 }
 
+// GetQueueResponse200Headers the declared response headers of an HTTP 200 response for GetQueue
+type GetQueueResponse200Headers struct {
+	ETag string
+}
+
 // GetQueueResponseDefaultHeaders the declared response headers of an HTTP default response for GetQueue
 type GetQueueResponseDefaultHeaders struct {
 	RequestID string
@@ -4372,6 +10286,8 @@ type GetQueueResponse struct {
 	JSON200 *Queue
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetQueueResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetQueueResponseDefaultHeaders
 }
@@ -4415,6 +10331,11 @@ func (r GetQueueResponse) ContentType() string {
 	return ""
 }
 
+// PutQueueResponse200Headers the declared response headers of an HTTP 200 response for PutQueue
+type PutQueueResponse200Headers struct {
+	ETag string
+}
+
 // PutQueueResponseDefaultHeaders the declared response headers of an HTTP default response for PutQueue
 type PutQueueResponseDefaultHeaders struct {
 	RequestID string
@@ -4427,6 +10348,8 @@ type PutQueueResponse struct {
 	JSON200 *Queue
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutQueueResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *PutQueueResponseDefaultHeaders
 }
@@ -4580,6 +10503,11 @@ func (r ResumeQueueResponse) ContentType() string {
 	return ""
 }
 
+// ListSchedulesResponse200Headers the declared response headers of an HTTP 200 response for ListSchedules
+type ListSchedulesResponse200Headers struct {
+	Link *string
+}
+
 // ListSchedulesResponseDefaultHeaders the declared response headers of an HTTP default response for ListSchedules
 type ListSchedulesResponseDefaultHeaders struct {
 	RequestID string
@@ -4592,6 +10520,8 @@ type ListSchedulesResponse struct {
 	JSON200 *SchedulePage
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSchedulesResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListSchedulesResponseDefaultHeaders
 }
@@ -4683,6 +10613,11 @@ func (r DeleteScheduleResponse) ContentType() string {
 	return ""
 }
 
+// GetScheduleResponse200Headers the declared response headers of an HTTP 200 response for GetSchedule
+type GetScheduleResponse200Headers struct {
+	ETag string
+}
+
 // GetScheduleResponseDefaultHeaders the declared response headers of an HTTP default response for GetSchedule
 type GetScheduleResponseDefaultHeaders struct {
 	RequestID string
@@ -4695,6 +10630,8 @@ type GetScheduleResponse struct {
 	JSON200 *Schedule
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetScheduleResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetScheduleResponseDefaultHeaders
 }
@@ -4738,6 +10675,11 @@ func (r GetScheduleResponse) ContentType() string {
 	return ""
 }
 
+// PutScheduleResponse200Headers the declared response headers of an HTTP 200 response for PutSchedule
+type PutScheduleResponse200Headers struct {
+	ETag string
+}
+
 // PutScheduleResponseDefaultHeaders the declared response headers of an HTTP default response for PutSchedule
 type PutScheduleResponseDefaultHeaders struct {
 	RequestID string
@@ -4750,6 +10692,8 @@ type PutScheduleResponse struct {
 	JSON200 *Schedule
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutScheduleResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *PutScheduleResponseDefaultHeaders
 }
@@ -5021,6 +10965,1473 @@ func (r RunScheduleResponse) ContentType() string {
 	return ""
 }
 
+// ResealSecretsResponse202Headers the declared response headers of an HTTP 202 response for ResealSecrets
+type ResealSecretsResponse202Headers struct {
+	Location *string
+}
+
+// ResealSecretsResponseDefaultHeaders the declared response headers of an HTTP default response for ResealSecrets
+type ResealSecretsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ResealSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResealSecretsResponse202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResealSecretsResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResealSecretsResponse) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResealSecretsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResealSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResealSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResealSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResealSecretsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSecurityEventsResponse200Headers the declared response headers of an HTTP 200 response for ListSecurityEvents
+type ListSecurityEventsResponse200Headers struct {
+	Link *string
+}
+
+// ListSecurityEventsResponseDefaultHeaders the declared response headers of an HTTP default response for ListSecurityEvents
+type ListSecurityEventsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListSecurityEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecurityEventPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSecurityEventsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSecurityEventsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSecurityEventsResponse) GetJSON200() *SecurityEventPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSecurityEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSecurityEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSecurityEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSecurityEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSecurityEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportSecurityEventsResponseDefaultHeaders the declared response headers of an HTTP default response for ExportSecurityEvents
+type ExportSecurityEventsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ExportSecurityEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExportSecurityEventsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportSecurityEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportSecurityEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportSecurityEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportSecurityEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportSecurityEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifySecurityEventsResponseDefaultHeaders the declared response headers of an HTTP default response for VerifySecurityEvents
+type VerifySecurityEventsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type VerifySecurityEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecurityReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *VerifySecurityEventsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifySecurityEventsResponse) GetJSON200() *SecurityReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifySecurityEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifySecurityEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifySecurityEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifySecurityEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifySecurityEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EndAllSessionsResponseDefaultHeaders the declared response headers of an HTTP default response for EndAllSessions
+type EndAllSessionsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type EndAllSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EndAllSessionsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndAllSessionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndAllSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndAllSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndAllSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndAllSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSSOConnectionsResponseDefaultHeaders the declared response headers of an HTTP default response for ListSSOConnections
+type ListSSOConnectionsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListSSOConnectionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSOConnectionList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSSOConnectionsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSSOConnectionsResponse) GetJSON200() *SSOConnectionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSSOConnectionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSSOConnectionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSSOConnectionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSSOConnectionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSSOConnectionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateSSOConnectionResponse201Headers the declared response headers of an HTTP 201 response for CreateSSOConnection
+type CreateSSOConnectionResponse201Headers struct {
+	IdempotentReplayed *string
+	Location           *string
+}
+
+// CreateSSOConnectionResponseDefaultHeaders the declared response headers of an HTTP default response for CreateSSOConnection
+type CreateSSOConnectionResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type CreateSSOConnectionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SSOConnection
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateSSOConnectionResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateSSOConnectionResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateSSOConnectionResponse) GetJSON201() *SSOConnection {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateSSOConnectionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSSOConnectionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSSOConnectionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSSOConnectionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSSOConnectionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteSSOConnectionResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteSSOConnection
+type DeleteSSOConnectionResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DeleteSSOConnectionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteSSOConnectionResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteSSOConnectionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSSOConnectionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSSOConnectionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSSOConnectionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSSOConnectionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSSOConnectionResponse200Headers the declared response headers of an HTTP 200 response for GetSSOConnection
+type GetSSOConnectionResponse200Headers struct {
+	ETag string
+}
+
+// GetSSOConnectionResponseDefaultHeaders the declared response headers of an HTTP default response for GetSSOConnection
+type GetSSOConnectionResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetSSOConnectionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSOConnection
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSSOConnectionResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSSOConnectionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSSOConnectionResponse) GetJSON200() *SSOConnection {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSSOConnectionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSSOConnectionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSSOConnectionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSSOConnectionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSSOConnectionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateSSOConnectionResponse200Headers the declared response headers of an HTTP 200 response for UpdateSSOConnection
+type UpdateSSOConnectionResponse200Headers struct {
+	ETag string
+}
+
+// UpdateSSOConnectionResponseDefaultHeaders the declared response headers of an HTTP default response for UpdateSSOConnection
+type UpdateSSOConnectionResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type UpdateSSOConnectionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSOConnection
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateSSOConnectionResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateSSOConnectionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateSSOConnectionResponse) GetJSON200() *SSOConnection {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateSSOConnectionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateSSOConnectionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateSSOConnectionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateSSOConnectionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateSSOConnectionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifySSODomainResponse200Headers the declared response headers of an HTTP 200 response for VerifySSODomain
+type VerifySSODomainResponse200Headers struct {
+	ETag string
+}
+
+// VerifySSODomainResponseDefaultHeaders the declared response headers of an HTTP default response for VerifySSODomain
+type VerifySSODomainResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type VerifySSODomainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSOConnection
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *VerifySSODomainResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *VerifySSODomainResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifySSODomainResponse) GetJSON200() *SSOConnection {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifySSODomainResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifySSODomainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifySSODomainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifySSODomainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifySSODomainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteTenantResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteTenant
+type DeleteTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DeleteTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteTenantResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTenantResponse200Headers the declared response headers of an HTTP 200 response for GetTenant
+type GetTenantResponse200Headers struct {
+	ETag string
+}
+
+// GetTenantResponseDefaultHeaders the declared response headers of an HTTP default response for GetTenant
+type GetTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTenantResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTenantResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateTenantResponse200Headers the declared response headers of an HTTP 200 response for UpdateTenant
+type UpdateTenantResponse200Headers struct {
+	ETag string
+}
+
+// UpdateTenantResponseDefaultHeaders the declared response headers of an HTTP default response for UpdateTenant
+type UpdateTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type UpdateTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateTenantResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateTenantResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTenantsResponse200Headers the declared response headers of an HTTP 200 response for ListTenants
+type ListTenantsResponse200Headers struct {
+	Link *string
+}
+
+// ListTenantsResponseDefaultHeaders the declared response headers of an HTTP default response for ListTenants
+type ListTenantsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ListTenantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TenantPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTenantsResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListTenantsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTenantsResponse) GetJSON200() *TenantPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTenantsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTenantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTenantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTenantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTenantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTenantResponse201Headers the declared response headers of an HTTP 201 response for CreateTenant
+type CreateTenantResponse201Headers struct {
+	IdempotentReplayed *string
+	Location           *string
+}
+
+// CreateTenantResponseDefaultHeaders the declared response headers of an HTTP default response for CreateTenant
+type CreateTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type CreateTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Tenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateTenantResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateTenantResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTenantResponse) GetJSON201() *Tenant {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteAnyTenantResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteAnyTenant
+type DeleteAnyTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DeleteAnyTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteAnyTenantResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteAnyTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAnyTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAnyTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAnyTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAnyTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAnyTenantResponse200Headers the declared response headers of an HTTP 200 response for GetAnyTenant
+type GetAnyTenantResponse200Headers struct {
+	ETag string
+}
+
+// GetAnyTenantResponseDefaultHeaders the declared response headers of an HTTP default response for GetAnyTenant
+type GetAnyTenantResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetAnyTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAnyTenantResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAnyTenantResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAnyTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAnyTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAnyTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAnyTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAnyTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAnyTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BeginEmailChangeResponseDefaultHeaders the declared response headers of an HTTP default response for BeginEmailChange
+type BeginEmailChangeResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type BeginEmailChangeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *EmailChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BeginEmailChangeResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r BeginEmailChangeResponse) GetJSON202() *EmailChange {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BeginEmailChangeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginEmailChangeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginEmailChangeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginEmailChangeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginEmailChangeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmEmailChangeResponseDefaultHeaders the declared response headers of an HTTP default response for ConfirmEmailChange
+type ConfirmEmailChangeResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type ConfirmEmailChangeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ConfirmEmailChangeResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmEmailChangeResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmEmailChangeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmEmailChangeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmEmailChangeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmEmailChangeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmEmailChangeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindUsersResponseDefaultHeaders the declared response headers of an HTTP default response for FindUsers
+type FindUsersResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type FindUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FindUsersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindUsersResponse) GetJSON200() *UserList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindUsersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteUserResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteUser
+type DeleteUserResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DeleteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteUserResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetUserResponse200Headers the declared response headers of an HTTP 200 response for GetUser
+type GetUserResponse200Headers struct {
+	ETag string
+}
+
+// GetUserResponseDefaultHeaders the declared response headers of an HTTP default response for GetUser
+type GetUserResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type GetUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetUserResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DisableUserResponseDefaultHeaders the declared response headers of an HTTP default response for DisableUser
+type DisableUserResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DisableUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DisableUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DisableUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DisableUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DisableUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DisableUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DisableUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DisableUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnableUserResponseDefaultHeaders the declared response headers of an HTTP default response for EnableUser
+type EnableUserResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type EnableUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnableUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnableUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnableUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnableUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnableUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnableUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnableUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EndUserSessionsResponseDefaultHeaders the declared response headers of an HTTP default response for EndUserSessions
+type EndUserSessionsResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type EndUserSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EndUserSessionsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndUserSessionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndUserSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndUserSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndUserSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndUserSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetVersionResponseDefaultHeaders the declared response headers of an HTTP default response for GetVersion
 type GetVersionResponseDefaultHeaders struct {
 	RequestID string
@@ -5186,6 +12597,175 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// ListAPIKeysWithResponse List API keys
+//
+// The newest first, without revoked ones unless they are asked for. Tokens are never listed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/api-keys (the `ListAPIKeys` operationId).
+func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*ListAPIKeysResponse, error) {
+	rsp, err := c.ListAPIKeys(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAPIKeysResponse(rsp)
+}
+
+// CreateAPIKeyWithBodyWithResponse Create an API key
+//
+// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+// has its `token`, which is kept nowhere and cannot be had again.
+//
+// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+// second answer repeats the first without the token. If the first was lost, revoke
+// the key and make another one, or rotate it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Context, params *CreateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAPIKeyResponse, error) {
+	rsp, err := c.CreateAPIKeyWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAPIKeyResponse(rsp)
+}
+
+// CreateAPIKeyWithResponse Create an API key
+//
+// Makes a key of the caller's tenant with some of the caller's own scopes. The answer
+// has its `token`, which is kept nowhere and cannot be had again.
+//
+// A request that is sent twice with the same `Idempotency-Key` makes one key; the
+// second answer repeats the first without the token. If the first was lost, revoke
+// the key and make another one, or rotate it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys (the `CreateAPIKey` operationId).
+func (c *ClientWithResponses) CreateAPIKeyWithResponse(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAPIKeyResponse, error) {
+	rsp, err := c.CreateAPIKey(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAPIKeyResponse(rsp)
+}
+
+// RevokeAPIKeyWithResponse Revoke an API key
+//
+// Ends its access within 30 seconds, for good. The key stays in the records. Revoking
+// a revoked key changes nothing. A caller revokes no key that has a scope it does not
+// hold.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeAPIKey` operationId).
+func (c *ClientWithResponses) RevokeAPIKeyWithResponse(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*RevokeAPIKeyResponse, error) {
+	rsp, err := c.RevokeAPIKey(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeAPIKeyResponse(rsp)
+}
+
+// GetAPIKeyWithResponse Get an API key
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/api-keys/{id} (the `GetAPIKey` operationId).
+func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, id APIKeyID, reqEditors ...RequestEditorFn) (*GetAPIKeyResponse, error) {
+	rsp, err := c.GetAPIKey(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAPIKeyResponse(rsp)
+}
+
+// UpdateAPIKeyWithBodyWithResponse Change an API key
+//
+// Changes its name or where it may be used from, and leaves fields that are absent as
+// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+// A caller changes no key that has a scope it does not hold; a revoked key is a
+// conflict. With `If-Match`, only if the key is still as it was; that it was used
+// meanwhile does not count.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+func (c *ClientWithResponses) UpdateAPIKeyWithBodyWithResponse(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResponse, error) {
+	rsp, err := c.UpdateAPIKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAPIKeyResponse(rsp)
+}
+
+// UpdateAPIKeyWithResponse Change an API key
+//
+// Changes its name or where it may be used from, and leaves fields that are absent as
+// they are. Scopes and expiry stay: make another key. Networks hold within 30 seconds.
+// A caller changes no key that has a scope it does not hold; a revoked key is a
+// conflict. With `If-Match`, only if the key is still as it was; that it was used
+// meanwhile does not count.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/api-keys/{id} (the `UpdateAPIKey` operationId).
+func (c *ClientWithResponses) UpdateAPIKeyWithResponse(ctx context.Context, id APIKeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResponse, error) {
+	rsp, err := c.UpdateAPIKey(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAPIKeyResponse(rsp)
+}
+
+// RotateAPIKeyWithBodyWithResponse Rotate an API key
+//
+// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+// kept under it. Both tokens work during the overlap; answers to the old one have the
+// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+// it ends within 30 seconds.
+//
+// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+// a token from before still works, another rotation is the conflict
+// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+// revoked or expired key is a conflict.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *ClientWithResponses) RotateAPIKeyWithBodyWithResponse(ctx context.Context, id APIKeyID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error) {
+	rsp, err := c.RotateAPIKeyWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateAPIKeyResponse(rsp)
+}
+
+// RotateAPIKeyWithResponse Rotate an API key
+//
+// Gives the key another token. It stays the same key: ID, name, scopes and all that is
+// kept under it. Both tokens work during the overlap; answers to the old one have the
+// headers `Levqor-Key-Status: retiring` and `Sunset`, when it ends. Without an overlap
+// it ends within 30 seconds.
+//
+// The answer has the new `token`, which is kept nowhere and cannot be had again. While
+// a token from before still works, another rotation is the conflict
+// `rotation_in_progress`. A caller rotates no key that has a scope it does not hold; a
+// revoked or expired key is a conflict.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *ClientWithResponses) RotateAPIKeyWithResponse(ctx context.Context, id APIKeyID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error) {
+	rsp, err := c.RotateAPIKey(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateAPIKeyResponse(rsp)
+}
+
 // GetDeadLettersWithResponse What went wrong
 //
 // The thousand discarded jobs that were created last, put together by kind, queue and
@@ -5217,6 +12797,74 @@ func (c *ClientWithResponses) GetJobsHealthWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseGetJobsHealthResponse(rsp)
+}
+
+// ListInvitationsWithResponse List invitations
+//
+// Those that can be accepted, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/invitations (the `ListInvitations` operationId).
+func (c *ClientWithResponses) ListInvitationsWithResponse(ctx context.Context, params *ListInvitationsParams, reqEditors ...RequestEditorFn) (*ListInvitationsResponse, error) {
+	rsp, err := c.ListInvitations(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListInvitationsResponse(rsp)
+}
+
+// CreateInvitationWithBodyWithResponse Invite somebody
+//
+// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+// to the same address. A caller gives no scope that it does not hold, by a role or
+// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+// out in an hour, whoever invites; others wait.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+func (c *ClientWithResponses) CreateInvitationWithBodyWithResponse(ctx context.Context, params *CreateInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateInvitationResponse, error) {
+	rsp, err := c.CreateInvitationWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateInvitationResponse(rsp)
+}
+
+// CreateInvitationWithResponse Invite somebody
+//
+// Mails a link to the address, by which whoever reads that mailbox becomes a member within 7
+// days; if a user has the address in another spelling, to theirs. Nobody else gets the link, the caller neither. It takes the place of an invitation
+// to the same address. A caller gives no scope that it does not hold, by a role or
+// otherwise. A tenant has at most 1,000 invitations. Of mails to one address three go
+// out in an hour, whoever invites; others wait.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/invitations (the `CreateInvitation` operationId).
+func (c *ClientWithResponses) CreateInvitationWithResponse(ctx context.Context, params *CreateInvitationParams, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateInvitationResponse, error) {
+	rsp, err := c.CreateInvitation(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateInvitationResponse(rsp)
+}
+
+// RevokeInvitationWithResponse Revoke an invitation
+//
+// A caller revokes none with a scope that it does not hold.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/invitations/{id} (the `RevokeInvitation` operationId).
+func (c *ClientWithResponses) RevokeInvitationWithResponse(ctx context.Context, id InvitationID, reqEditors ...RequestEditorFn) (*RevokeInvitationResponse, error) {
+	rsp, err := c.RevokeInvitation(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeInvitationResponse(rsp)
 }
 
 // GetJobCountsWithResponse Count jobs
@@ -5442,6 +13090,104 @@ func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, id JobID
 	return ParseRetryJobResponse(rsp)
 }
 
+// ListMembersWithResponse List members
+//
+// In the order in which their users were made.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/members (the `ListMembers` operationId).
+func (c *ClientWithResponses) ListMembersWithResponse(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*ListMembersResponse, error) {
+	rsp, err := c.ListMembers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMembersResponse(rsp)
+}
+
+// RemoveMemberWithResponse Remove a member
+//
+// Acts at once. A caller removes no member who holds a scope that it does not hold. The last
+// owner is a conflict.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/members/{user_id} (the `RemoveMember` operationId).
+func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error) {
+	rsp, err := c.RemoveMember(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveMemberResponse(rsp)
+}
+
+// GetMemberWithResponse Get a member
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/members/{user_id} (the `GetMember` operationId).
+func (c *ClientWithResponses) GetMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetMemberResponse, error) {
+	rsp, err := c.GetMember(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberResponse(rsp)
+}
+
+// UpdateMemberWithBodyWithResponse Change what a member may do
+//
+// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+// they were.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+func (c *ClientWithResponses) UpdateMemberWithBodyWithResponse(ctx context.Context, userID UserID, params *UpdateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error) {
+	rsp, err := c.UpdateMemberWithBody(ctx, userID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberResponse(rsp)
+}
+
+// UpdateMemberWithResponse Change what a member may do
+//
+// Acts at once, and leaves fields that are absent as they are. A caller gives no scope that
+// it does not hold, by a role or otherwise, and changes no member who holds one. The last
+// owner stays one: else it is a conflict. With `If-Match`, only if the member is still as
+// they were.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/members/{user_id} (the `UpdateMember` operationId).
+func (c *ClientWithResponses) UpdateMemberWithResponse(ctx context.Context, userID UserID, params *UpdateMemberParams, body UpdateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error) {
+	rsp, err := c.UpdateMember(ctx, userID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberResponse(rsp)
+}
+
+// UnlinkMemberWithResponse Forget who a member is at the identity providers
+//
+// For a member who is another person there by now: the next sign-in with the member's
+// address counts anew. Sessions that a provider of the tenant has begun end, unless they were
+// proven otherwise since. It is `not_found` for a member who has not come by a provider. A caller
+// unlinks no member who holds a scope that it does not hold.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/members/{user_id}/sso-links (the `UnlinkMember` operationId).
+func (c *ClientWithResponses) UnlinkMemberWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*UnlinkMemberResponse, error) {
+	rsp, err := c.UnlinkMember(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlinkMemberResponse(rsp)
+}
+
 // GetOpenAPIWithResponse Get this contract
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5453,6 +13199,24 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseGetOpenAPIResponse(rsp)
+}
+
+// CreateOwnerLinkWithResponse Make a link for the first owner
+//
+// Whoever opens the link within 7 days becomes the owner of the service; a user who is there
+// already signs in first. It takes the place of
+// the link from before, and is a conflict once there is an owner. The answer has the `url`,
+// which is kept nowhere; an answer that repeats it has none.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/owner-link (the `CreateOwnerLink` operationId).
+func (c *ClientWithResponses) CreateOwnerLinkWithResponse(ctx context.Context, params *CreateOwnerLinkParams, reqEditors ...RequestEditorFn) (*CreateOwnerLinkResponse, error) {
+	rsp, err := c.CreateOwnerLink(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOwnerLinkResponse(rsp)
 }
 
 // ListQueuesWithResponse List the queues with settings
@@ -5485,13 +13249,13 @@ func (c *ClientWithResponses) GetQueueWithResponse(ctx context.Context, queue Qu
 
 // PutQueueWithBodyWithResponse Set the settings of a queue
 //
-// In the place of those that it has. They hold for all nodes within a second.
+// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-func (c *ClientWithResponses) PutQueueWithBodyWithResponse(ctx context.Context, queue QueueName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutQueueResponse, error) {
-	rsp, err := c.PutQueueWithBody(ctx, queue, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PutQueueWithBodyWithResponse(ctx context.Context, queue QueueName, params *PutQueueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutQueueResponse, error) {
+	rsp, err := c.PutQueueWithBody(ctx, queue, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5500,13 +13264,13 @@ func (c *ClientWithResponses) PutQueueWithBodyWithResponse(ctx context.Context, 
 
 // PutQueueWithResponse Set the settings of a queue
 //
-// In the place of those that it has. They hold for all nodes within a second.
+// In the place of those that it has; with `If-Match`, only if they are still as they were. They hold for all nodes within a second.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/queues/{queue} (the `PutQueue` operationId).
-func (c *ClientWithResponses) PutQueueWithResponse(ctx context.Context, queue QueueName, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*PutQueueResponse, error) {
-	rsp, err := c.PutQueue(ctx, queue, body, reqEditors...)
+func (c *ClientWithResponses) PutQueueWithResponse(ctx context.Context, queue QueueName, params *PutQueueParams, body PutQueueJSONRequestBody, reqEditors ...RequestEditorFn) (*PutQueueResponse, error) {
+	rsp, err := c.PutQueue(ctx, queue, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5588,13 +13352,14 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, name 
 //
 // Stores recurring work. A schedule with that name is replaced; it stays paused if it
 // was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-// that never fires within five years is refused.
+// that never fires within five years is refused. With `If-Match`, only a schedule is
+// replaced that is there and is still as it was; that it fired meanwhile does not count.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Context, name NewScheduleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
-	rsp, err := c.PutScheduleWithBody(ctx, name, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Context, name NewScheduleName, params *PutScheduleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
+	rsp, err := c.PutScheduleWithBody(ctx, name, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5605,13 +13370,14 @@ func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Contex
 //
 // Stores recurring work. A schedule with that name is replaced; it stays paused if it
 // was, and its next time stays where neither `spec` nor `time_zone` change. A plan
-// that never fires within five years is refused.
+// that never fires within five years is refused. With `If-Match`, only a schedule is
+// replaced that is there and is still as it was; that it fired meanwhile does not count.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/schedules/{name} (the `PutSchedule` operationId).
-func (c *ClientWithResponses) PutScheduleWithResponse(ctx context.Context, name NewScheduleName, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
-	rsp, err := c.PutSchedule(ctx, name, body, reqEditors...)
+func (c *ClientWithResponses) PutScheduleWithResponse(ctx context.Context, name NewScheduleName, params *PutScheduleParams, body PutScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutScheduleResponse, error) {
+	rsp, err := c.PutSchedule(ctx, name, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5678,6 +13444,556 @@ func (c *ClientWithResponses) RunScheduleWithResponse(ctx context.Context, name 
 	return ParseRunScheduleResponse(rsp)
 }
 
+// ResealSecretsWithResponse Seal all secrets by the current secret of the service
+//
+// Starts a job that seals anew what an old secret of the service has sealed, of all
+// tenants: the secrets in the arguments of jobs and schedules, of authenticator apps and
+// of identity providers. It does not reach what is only hashed: when the old secret is
+// removed, API keys that were not used since, recovery codes and open invitations that
+// were made under it end, and security events from before cannot be verified any more.
+// The job is one of the caller's tenant; while it waits or runs, further requests are
+// answered with it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/secrets/reseal (the `ResealSecrets` operationId).
+func (c *ClientWithResponses) ResealSecretsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResealSecretsResponse, error) {
+	rsp, err := c.ResealSecrets(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResealSecretsResponse(rsp)
+}
+
+// ListSecurityEventsWithResponse List security events
+//
+// Of the caller's tenant, the last first. What was denied or failed shows up within a
+// second; what follows of the same kind within a minute is one event with its `count`.
+// Filters can be combined; a cursor holds for the filters that it was made with.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/security-events (the `ListSecurityEvents` operationId).
+func (c *ClientWithResponses) ListSecurityEventsWithResponse(ctx context.Context, params *ListSecurityEventsParams, reqEditors ...RequestEditorFn) (*ListSecurityEventsResponse, error) {
+	rsp, err := c.ListSecurityEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSecurityEventsResponse(rsp)
+}
+
+// ExportSecurityEventsWithResponse Export security events
+//
+// All events of the caller's tenant, the first first, each a `SecurityEvent` on a line
+// of its own. The last line is the event that says that they were exported. An answer
+// without it was cut off; ask again with the `seq` of its last line as `after`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/security-events/export (the `ExportSecurityEvents` operationId).
+func (c *ClientWithResponses) ExportSecurityEventsWithResponse(ctx context.Context, params *ExportSecurityEventsParams, reqEditors ...RequestEditorFn) (*ExportSecurityEventsResponse, error) {
+	rsp, err := c.ExportSecurityEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportSecurityEventsResponse(rsp)
+}
+
+// VerifySecurityEventsWithResponse Verify the security events
+//
+// Goes through all events of the caller's tenant and tells whether each is there, as
+// it was recorded and in its place. It sees whatever somebody has done to them who has
+// the database and not the service's secrets, but not that all of them were put back
+// into an earlier state: keep `last` and `mac` somewhere else to know that.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/security-events/verification (the `VerifySecurityEvents` operationId).
+func (c *ClientWithResponses) VerifySecurityEventsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*VerifySecurityEventsResponse, error) {
+	rsp, err := c.VerifySecurityEvents(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifySecurityEventsResponse(rsp)
+}
+
+// EndAllSessionsWithResponse Sign everybody out
+//
+// Ends the sessions of everybody, in all tenants; also the caller's. Sessions that begin
+// meanwhile may end too. What has ended stays so if the answer is an error: send the
+// request again for the rest. API keys go on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/sessions (the `EndAllSessions` operationId).
+func (c *ClientWithResponses) EndAllSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndAllSessionsResponse, error) {
+	rsp, err := c.EndAllSessions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndAllSessionsResponse(rsp)
+}
+
+// ListSSOConnectionsWithResponse List identity providers
+//
+// All connections of the tenant, the oldest first; five at most.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/sso-connections (the `ListSSOConnections` operationId).
+func (c *ClientWithResponses) ListSSOConnectionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSSOConnectionsResponse, error) {
+	rsp, err := c.ListSSOConnections(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSSOConnectionsResponse(rsp)
+}
+
+// CreateSSOConnectionWithBodyWithResponse Add an identity provider
+//
+// Nobody signs in there before one of its domains is verified, and the client there has
+// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+// connection. Five connections are the
+// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+// allows more than it may itself. The client secret is never shown again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+func (c *ClientWithResponses) CreateSSOConnectionWithBodyWithResponse(ctx context.Context, params *CreateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSSOConnectionResponse, error) {
+	rsp, err := c.CreateSSOConnectionWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSSOConnectionResponse(rsp)
+}
+
+// CreateSSOConnectionWithResponse Add an identity provider
+//
+// Nobody signs in there before one of its domains is verified, and the client there has
+// the redirect address /login/sso/done/{id} below the service's own, with the ID of the
+// connection. Five connections are the
+// most that a tenant has: a sixth is a conflict. A caller gives newcomers no role that
+// allows more than it may itself. The client secret is never shown again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/sso-connections (the `CreateSSOConnection` operationId).
+func (c *ClientWithResponses) CreateSSOConnectionWithResponse(ctx context.Context, params *CreateSSOConnectionParams, body CreateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSSOConnectionResponse, error) {
+	rsp, err := c.CreateSSOConnection(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSSOConnectionResponse(rsp)
+}
+
+// DeleteSSOConnectionWithResponse Remove an identity provider
+//
+// From then on nobody signs in there; people of its domains do so by mail. Sessions go on
+// until they end. A caller removes no connection that gives newcomers more than it may itself.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/sso-connections/{id} (the `DeleteSSOConnection` operationId).
+func (c *ClientWithResponses) DeleteSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*DeleteSSOConnectionResponse, error) {
+	rsp, err := c.DeleteSSOConnection(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSSOConnectionResponse(rsp)
+}
+
+// GetSSOConnectionWithResponse Get an identity provider
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/sso-connections/{id} (the `GetSSOConnection` operationId).
+func (c *ClientWithResponses) GetSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, reqEditors ...RequestEditorFn) (*GetSSOConnectionResponse, error) {
+	rsp, err := c.GetSSOConnection(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSSOConnectionResponse(rsp)
+}
+
+// UpdateSSOConnectionWithBodyWithResponse Change an identity provider
+//
+// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+// another connection. Domains that it has already stay verified. Where `trust_mfa`
+// becomes false, sessions do not count as with a second factor any more because a provider
+// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+// itself. With `If-Match`, only if the connection is still as it was.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+func (c *ClientWithResponses) UpdateSSOConnectionWithBodyWithResponse(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSSOConnectionResponse, error) {
+	rsp, err := c.UpdateSSOConnectionWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateSSOConnectionResponse(rsp)
+}
+
+// UpdateSSOConnectionWithResponse Change an identity provider
+//
+// Acts at once, and leaves fields that are absent as they are. The issuer stays: make
+// another connection. Domains that it has already stay verified. Where `trust_mfa`
+// becomes false, sessions do not count as with a second factor any more because a provider
+// of the tenant said so. A caller changes no connection that gives newcomers more than it may
+// itself. With `If-Match`, only if the connection is still as it was.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/sso-connections/{id} (the `UpdateSSOConnection` operationId).
+func (c *ClientWithResponses) UpdateSSOConnectionWithResponse(ctx context.Context, id SSOConnectionID, params *UpdateSSOConnectionParams, body UpdateSSOConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSSOConnectionResponse, error) {
+	rsp, err := c.UpdateSSOConnection(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateSSOConnectionResponse(rsp)
+}
+
+// VerifySSODomainWithBodyWithResponse Verify a domain of an identity provider
+//
+// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+// if the record is not there, and if another connection has verified the domain and has its
+// record there too; if that is gone, the domain is this connection's from then on.
+// `unavailable` can be the DNS too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+func (c *ClientWithResponses) VerifySSODomainWithBodyWithResponse(ctx context.Context, id SSOConnectionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifySSODomainResponse, error) {
+	rsp, err := c.VerifySSODomainWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifySSODomainResponse(rsp)
+}
+
+// VerifySSODomainWithResponse Verify a domain of an identity provider
+//
+// Looks for the DNS record of type TXT that `record_name` and `record_value` of the domain
+// tell, and lets the provider speak for the domain's addresses from then on. It is a conflict
+// if the record is not there, and if another connection has verified the domain and has its
+// record there too; if that is gone, the domain is this connection's from then on.
+// `unavailable` can be the DNS too.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
+func (c *ClientWithResponses) VerifySSODomainWithResponse(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifySSODomainResponse, error) {
+	rsp, err := c.VerifySSODomain(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifySSODomainResponse(rsp)
+}
+
+// DeleteTenantWithResponse Delete the tenant
+//
+// That of the caller. Its members end at once and its keys within 30 seconds; its
+// schedules, its jobs, cancelled first where they are not over, and all that else belongs
+// to it are erased, and once more within about a quarter of an hour, with what keys and
+// handlers that had not ended yet have stored meanwhile. The tenant of the service's
+// owner is a conflict.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/tenant (the `DeleteTenant` operationId).
+func (c *ClientWithResponses) DeleteTenantWithResponse(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*DeleteTenantResponse, error) {
+	rsp, err := c.DeleteTenant(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTenantResponse(rsp)
+}
+
+// GetTenantWithResponse Get the tenant
+//
+// That of the caller. It is not found if the service knows of no such tenant.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tenant (the `GetTenant` operationId).
+func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantResponse, error) {
+	rsp, err := c.GetTenant(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTenantResponse(rsp)
+}
+
+// UpdateTenantWithBodyWithResponse Change the tenant
+//
+// That of the caller. With `If-Match`, only if it is still as it was.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+func (c *ClientWithResponses) UpdateTenantWithBodyWithResponse(ctx context.Context, params *UpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error) {
+	rsp, err := c.UpdateTenantWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTenantResponse(rsp)
+}
+
+// UpdateTenantWithResponse Change the tenant
+//
+// That of the caller. With `If-Match`, only if it is still as it was.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/tenant (the `UpdateTenant` operationId).
+func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error) {
+	rsp, err := c.UpdateTenant(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTenantResponse(rsp)
+}
+
+// ListTenantsWithResponse List all tenants
+//
+// In the order in which they were made.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
+func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*ListTenantsResponse, error) {
+	rsp, err := c.ListTenants(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTenantsResponse(rsp)
+}
+
+// CreateTenantWithBodyWithResponse Create a tenant
+//
+// Its owner is the user with the address, who is made if there is none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
+	rsp, err := c.CreateTenantWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTenantResponse(rsp)
+}
+
+// CreateTenantWithResponse Create a tenant
+//
+// Its owner is the user with the address, who is made if there is none.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
+func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
+	rsp, err := c.CreateTenant(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTenantResponse(rsp)
+}
+
+// DeleteAnyTenantWithResponse Delete a tenant
+//
+// As deleteTenant does. One whose deletion is not over yet is erased again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/tenants/{tenant_id} (the `DeleteAnyTenant` operationId).
+func (c *ClientWithResponses) DeleteAnyTenantWithResponse(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*DeleteAnyTenantResponse, error) {
+	rsp, err := c.DeleteAnyTenant(ctx, tenantID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAnyTenantResponse(rsp)
+}
+
+// GetAnyTenantWithResponse Get a tenant
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tenants/{tenant_id} (the `GetAnyTenant` operationId).
+func (c *ClientWithResponses) GetAnyTenantWithResponse(ctx context.Context, tenantID TenantID, reqEditors ...RequestEditorFn) (*GetAnyTenantResponse, error) {
+	rsp, err := c.GetAnyTenant(ctx, tenantID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAnyTenantResponse(rsp)
+}
+
+// BeginEmailChangeWithBodyWithResponse Ask for another address
+//
+// Mails a link and a code to the new address, which change the caller's address once within ten
+// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+// address; if somebody else has it, or may have it back, the mail tells them and opens
+// nothing. People of a domain that demands its own identity provider are refused.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+func (c *ClientWithResponses) BeginEmailChangeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginEmailChangeResponse, error) {
+	rsp, err := c.BeginEmailChangeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginEmailChangeResponse(rsp)
+}
+
+// BeginEmailChangeWithResponse Ask for another address
+//
+// Mails a link and a code to the new address, which change the caller's address once within ten
+// minutes, by confirmEmailChange in the same session. The answer is the same whoever has the
+// address; if somebody else has it, or may have it back, the mail tells them and opens
+// nothing. People of a domain that demands its own identity provider are refused.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/user/email-change (the `BeginEmailChange` operationId).
+func (c *ClientWithResponses) BeginEmailChangeWithResponse(ctx context.Context, body BeginEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginEmailChangeResponse, error) {
+	rsp, err := c.BeginEmailChange(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginEmailChangeResponse(rsp)
+}
+
+// ConfirmEmailChangeWithBodyWithResponse Confirm another address
+//
+// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+// link, with the `match` in another session of the same person. Five wrong codes end the change.
+// All other sessions of the caller end. A mail to the address from before has a
+// link by which whoever reads it can undo the change, and all later ones, within seven days;
+// until then nobody else gets that address. If somebody else got the new one
+// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+func (c *ClientWithResponses) ConfirmEmailChangeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmEmailChangeResponse, error) {
+	rsp, err := c.ConfirmEmailChangeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmEmailChangeResponse(rsp)
+}
+
+// ConfirmEmailChangeWithResponse Confirm another address
+//
+// Takes the `code` of the mail in the session that asked, or the `secret` behind the # of its
+// link, with the `match` in another session of the same person. Five wrong codes end the change.
+// All other sessions of the caller end. A mail to the address from before has a
+// link by which whoever reads it can undo the change, and all later ones, within seven days;
+// until then nobody else gets that address. If somebody else got the new one
+// meanwhile it is a conflict. Of a person at most ten changes can be undone at a time.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/user/email-change/confirm (the `ConfirmEmailChange` operationId).
+func (c *ClientWithResponses) ConfirmEmailChangeWithResponse(ctx context.Context, body ConfirmEmailChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailChangeResponse, error) {
+	rsp, err := c.ConfirmEmailChange(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmEmailChangeResponse(rsp)
+}
+
+// FindUsersWithResponse Find a user by address
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/users (the `FindUsers` operationId).
+func (c *ClientWithResponses) FindUsersWithResponse(ctx context.Context, params *FindUsersParams, reqEditors ...RequestEditorFn) (*FindUsersResponse, error) {
+	rsp, err := c.FindUsers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindUsersResponse(rsp)
+}
+
+// DeleteUserWithResponse Delete a user
+//
+// The user leaves all tenants at once, and those that nobody else is in are deleted; then all
+// that the user left behind is erased. The last owner of a tenant with others is a
+// conflict.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/users/{user_id} (the `DeleteUser` operationId).
+func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
+	rsp, err := c.DeleteUser(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteUserResponse(rsp)
+}
+
+// GetUserWithResponse Get a user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/users/{user_id} (the `GetUser` operationId).
+func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
+	rsp, err := c.GetUser(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUserResponse(rsp)
+}
+
+// DisableUserWithResponse Lock a user out
+//
+// Of all tenants, at once. Disabling a disabled user changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/users/{user_id}/disable (the `DisableUser` operationId).
+func (c *ClientWithResponses) DisableUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*DisableUserResponse, error) {
+	rsp, err := c.DisableUser(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDisableUserResponse(rsp)
+}
+
+// EnableUserWithResponse Let a user in again
+//
+// Undoes disableUser.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/users/{user_id}/enable (the `EnableUser` operationId).
+func (c *ClientWithResponses) EnableUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*EnableUserResponse, error) {
+	rsp, err := c.EnableUser(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnableUserResponse(rsp)
+}
+
+// EndUserSessionsWithResponse Sign a user out everywhere
+//
+// Ends all sessions of the user, in all tenants, at once; also the caller's, if it is
+// one of them. The user may sign in again: disableUser locks them out.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/users/{user_id}/sessions (the `EndUserSessions` operationId).
+func (c *ClientWithResponses) EndUserSessionsWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*EndUserSessionsResponse, error) {
+	rsp, err := c.EndUserSessions(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndUserSessionsResponse(rsp)
+}
+
 // GetVersionWithResponse Get the versions
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5719,6 +14035,328 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// ParseListAPIKeysResponse parses an HTTP response from a ListAPIKeysWithResponse call
+func ParseListAPIKeysResponse(rsp *http.Response) (*ListAPIKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAPIKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest APIKeyPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAPIKeysResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListAPIKeysResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateAPIKeyResponse parses an HTTP response from a CreateAPIKeyWithResponse call
+func ParseCreateAPIKeyResponse(rsp *http.Response) (*CreateAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateAPIKeyResponse201Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeAPIKeyResponse parses an HTTP response from a RevokeAPIKeyWithResponse call
+func ParseRevokeAPIKeyResponse(rsp *http.Response) (*RevokeAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAPIKeyResponse parses an HTTP response from a GetAPIKeyWithResponse call
+func ParseGetAPIKeyResponse(rsp *http.Response) (*GetAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAPIKeyResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateAPIKeyResponse parses an HTTP response from a UpdateAPIKeyWithResponse call
+func ParseUpdateAPIKeyResponse(rsp *http.Response) (*UpdateAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAPIKeyResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateAPIKeyResponse parses an HTTP response from a RotateAPIKeyWithResponse call
+func ParseRotateAPIKeyResponse(rsp *http.Response) (*RotateAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RotateAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseGetDeadLettersResponse parses an HTTP response from a GetDeadLettersWithResponse call
@@ -5800,6 +14438,160 @@ func ParseGetJobsHealthResponse(rsp *http.Response) (*GetJobsHealthResponse, err
 	switch {
 	case true:
 		var headers GetJobsHealthResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListInvitationsResponse parses an HTTP response from a ListInvitationsWithResponse call
+func ParseListInvitationsResponse(rsp *http.Response) (*ListInvitationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListInvitationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest InvitationPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListInvitationsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListInvitationsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateInvitationResponse parses an HTTP response from a CreateInvitationWithResponse call
+func ParseCreateInvitationResponse(rsp *http.Response) (*CreateInvitationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateInvitationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Invitation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateInvitationResponse201Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateInvitationResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeInvitationResponse parses an HTTP response from a RevokeInvitationWithResponse call
+func ParseRevokeInvitationResponse(rsp *http.Response) (*RevokeInvitationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeInvitationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeInvitationResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -5936,6 +14728,16 @@ func ParseListJobsResponse(rsp *http.Response) (*ListJobsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers ListJobsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers ListJobsResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6346,6 +15148,261 @@ func ParseRetryJobResponse(rsp *http.Response) (*RetryJobResponse, error) {
 	return response, nil
 }
 
+// ParseListMembersResponse parses an HTTP response from a ListMembersWithResponse call
+func ParseListMembersResponse(rsp *http.Response) (*ListMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMembersResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMembersResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveMemberResponse parses an HTTP response from a RemoveMemberWithResponse call
+func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RemoveMemberResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberResponse parses an HTTP response from a GetMemberWithResponse call
+func ParseGetMemberResponse(rsp *http.Response) (*GetMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberResponse parses an HTTP response from a UpdateMemberWithResponse call
+func ParseUpdateMemberResponse(rsp *http.Response) (*UpdateMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMemberResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMemberResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUnlinkMemberResponse parses an HTTP response from a UnlinkMemberWithResponse call
+func ParseUnlinkMemberResponse(rsp *http.Response) (*UnlinkMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnlinkMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UnlinkMemberResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetOpenAPIResponse parses an HTTP response from a GetOpenAPIWithResponse call
 func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6372,6 +15429,62 @@ func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
 	switch {
 	case true:
 		var headers GetOpenAPIResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateOwnerLinkResponse parses an HTTP response from a CreateOwnerLinkWithResponse call
+func ParseCreateOwnerLinkResponse(rsp *http.Response) (*CreateOwnerLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOwnerLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OwnerLink
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateOwnerLinkResponse201Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateOwnerLinkResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -6452,6 +15565,9 @@ func ParseGetQueueResponse(rsp *http.Response) (*GetQueueResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6462,6 +15578,16 @@ func ParseGetQueueResponse(rsp *http.Response) (*GetQueueResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetQueueResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers GetQueueResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6508,6 +15634,16 @@ func ParsePutQueueResponse(rsp *http.Response) (*PutQueueResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers PutQueueResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers PutQueueResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6646,6 +15782,16 @@ func ParseListSchedulesResponse(rsp *http.Response) (*ListSchedulesResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSchedulesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers ListSchedulesResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6724,6 +15870,9 @@ func ParseGetScheduleResponse(rsp *http.Response) (*GetScheduleResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6734,6 +15883,16 @@ func ParseGetScheduleResponse(rsp *http.Response) (*GetScheduleResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetScheduleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers GetScheduleResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6780,6 +15939,16 @@ func ParsePutScheduleResponse(rsp *http.Response) (*PutScheduleResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers PutScheduleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers PutScheduleResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
@@ -6983,6 +16152,1317 @@ func ParseRunScheduleResponse(rsp *http.Response) (*RunScheduleResponse, error) 
 		response.Headers201 = &headers
 	case true:
 		var headers RunScheduleResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResealSecretsResponse parses an HTTP response from a ResealSecretsWithResponse call
+func ParseResealSecretsResponse(rsp *http.Response) (*ResealSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResealSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResealSecretsResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers ResealSecretsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSecurityEventsResponse parses an HTTP response from a ListSecurityEventsWithResponse call
+func ParseListSecurityEventsResponse(rsp *http.Response) (*ListSecurityEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSecurityEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecurityEventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSecurityEventsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListSecurityEventsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportSecurityEventsResponse parses an HTTP response from a ExportSecurityEventsWithResponse call
+func ParseExportSecurityEventsResponse(rsp *http.Response) (*ExportSecurityEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportSecurityEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ExportSecurityEventsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifySecurityEventsResponse parses an HTTP response from a VerifySecurityEventsWithResponse call
+func ParseVerifySecurityEventsResponse(rsp *http.Response) (*VerifySecurityEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifySecurityEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecurityReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers VerifySecurityEventsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEndAllSessionsResponse parses an HTTP response from a EndAllSessionsWithResponse call
+func ParseEndAllSessionsResponse(rsp *http.Response) (*EndAllSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndAllSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EndAllSessionsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSSOConnectionsResponse parses an HTTP response from a ListSSOConnectionsWithResponse call
+func ParseListSSOConnectionsResponse(rsp *http.Response) (*ListSSOConnectionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSSOConnectionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSOConnectionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListSSOConnectionsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateSSOConnectionResponse parses an HTTP response from a CreateSSOConnectionWithResponse call
+func ParseCreateSSOConnectionResponse(rsp *http.Response) (*CreateSSOConnectionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSSOConnectionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SSOConnection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateSSOConnectionResponse201Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateSSOConnectionResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSSOConnectionResponse parses an HTTP response from a DeleteSSOConnectionWithResponse call
+func ParseDeleteSSOConnectionResponse(rsp *http.Response) (*DeleteSSOConnectionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSSOConnectionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteSSOConnectionResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSSOConnectionResponse parses an HTTP response from a GetSSOConnectionWithResponse call
+func ParseGetSSOConnectionResponse(rsp *http.Response) (*GetSSOConnectionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSSOConnectionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSOConnection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSSOConnectionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetSSOConnectionResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateSSOConnectionResponse parses an HTTP response from a UpdateSSOConnectionWithResponse call
+func ParseUpdateSSOConnectionResponse(rsp *http.Response) (*UpdateSSOConnectionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateSSOConnectionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSOConnection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateSSOConnectionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateSSOConnectionResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifySSODomainResponse parses an HTTP response from a VerifySSODomainWithResponse call
+func ParseVerifySSODomainResponse(rsp *http.Response) (*VerifySSODomainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifySSODomainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSOConnection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers VerifySSODomainResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers VerifySSODomainResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTenantResponse parses an HTTP response from a DeleteTenantWithResponse call
+func ParseDeleteTenantResponse(rsp *http.Response) (*DeleteTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTenantResponse parses an HTTP response from a GetTenantWithResponse call
+func ParseGetTenantResponse(rsp *http.Response) (*GetTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateTenantResponse parses an HTTP response from a UpdateTenantWithResponse call
+func ParseUpdateTenantResponse(rsp *http.Response) (*UpdateTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTenantsResponse parses an HTTP response from a ListTenantsWithResponse call
+func ParseListTenantsResponse(rsp *http.Response) (*ListTenantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTenantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TenantPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTenantsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListTenantsResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTenantResponse parses an HTTP response from a CreateTenantWithResponse call
+func ParseCreateTenantResponse(rsp *http.Response) (*CreateTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateTenantResponse201Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAnyTenantResponse parses an HTTP response from a DeleteAnyTenantWithResponse call
+func ParseDeleteAnyTenantResponse(rsp *http.Response) (*DeleteAnyTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAnyTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteAnyTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAnyTenantResponse parses an HTTP response from a GetAnyTenantWithResponse call
+func ParseGetAnyTenantResponse(rsp *http.Response) (*GetAnyTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAnyTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAnyTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetAnyTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBeginEmailChangeResponse parses an HTTP response from a BeginEmailChangeWithResponse call
+func ParseBeginEmailChangeResponse(rsp *http.Response) (*BeginEmailChangeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginEmailChangeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest EmailChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers BeginEmailChangeResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmEmailChangeResponse parses an HTTP response from a ConfirmEmailChangeWithResponse call
+func ParseConfirmEmailChangeResponse(rsp *http.Response) (*ConfirmEmailChangeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmEmailChangeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ConfirmEmailChangeResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindUsersResponse parses an HTTP response from a FindUsersWithResponse call
+func ParseFindUsersResponse(rsp *http.Response) (*FindUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FindUsersResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteUserResponse parses an HTTP response from a DeleteUserWithResponse call
+func ParseDeleteUserResponse(rsp *http.Response) (*DeleteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUserResponse parses an HTTP response from a GetUserWithResponse call
+func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetUserResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDisableUserResponse parses an HTTP response from a DisableUserWithResponse call
+func ParseDisableUserResponse(rsp *http.Response) (*DisableUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DisableUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DisableUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnableUserResponse parses an HTTP response from a EnableUserWithResponse call
+func ParseEnableUserResponse(rsp *http.Response) (*EnableUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnableUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EnableUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEndUserSessionsResponse parses an HTTP response from a EndUserSessionsWithResponse call
+func ParseEndUserSessionsResponse(rsp *http.Response) (*EndUserSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndUserSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EndUserSessionsResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

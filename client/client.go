@@ -32,7 +32,10 @@ type Options struct {
 	// timeout of a minute.
 	HTTPClient *http.Client
 	// Retries is how often a request is sent again that got no answer, 429 or
-	// 503, if sending it twice is harmless. -1 means never. Default: 3.
+	// 503, if sending it twice is harmless: it reads or puts, or has an idempotency
+	// key. Waits double from 100 ms, or are what Retry-After says, up to 30 s: an answer
+	// that asks for more, or for more than the context has left, is returned as it is. -1
+	// means never. Default: 3.
 	Retries int
 }
 

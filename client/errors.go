@@ -22,7 +22,7 @@ var (
 	// ErrNotFound reports that there is no such thing, or that it is another
 	// tenant's (404).
 	ErrNotFound = fault.ErrNotFound
-	// ErrConflict reports that the present state does not allow it (409).
+	// ErrConflict reports that the present state does not allow it (409, 412).
 	ErrConflict = fault.ErrConflict
 	// ErrLimit reports that a limit is reached (429).
 	ErrLimit = fault.ErrLimit
@@ -70,7 +70,7 @@ func (e *Error) Unwrap() error {
 		return ErrForbidden
 	case http.StatusNotFound:
 		return ErrNotFound
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return ErrConflict
 	case http.StatusTooManyRequests:
 		return ErrLimit

@@ -8,22 +8,26 @@ import (
 )
 
 // PutSchedule stores recurring work, in the place of the schedule with that name if
-// there is one. It returns ErrInvalid with the wrong fields, or another *[Error].
-func (s *Service) PutSchedule(ctx context.Context, name string, schedule NewSchedule) (*Schedule, error) {
-	resp, err := s.api.PutScheduleWithResponse(ctx, name, schedule)
+// there is one; only in the place of one that is still of a version, unless that is empty.
+// It returns ErrInvalid with the wrong fields, ErrConflict for another version, or another
+// *[Error].
+func (s *Service) PutSchedule(ctx context.Context, name, version string, schedule NewSchedule) (*Schedule, error) {
+	resp, err := s.api.PutScheduleWithResponse(ctx, name, &PutScheduleParams{IfMatch: given(version)}, schedule)
 	if err != nil {
 		return nil, unreachable("put schedule", err)
 	}
 	return one("put schedule", resp.JSON200, resp.HTTPResponse, resp.Body)
 }
 
-// GetSchedule returns a schedule with its next times, or ErrNotFound.
-func (s *Service) GetSchedule(ctx context.Context, name string) (*Schedule, error) {
+// GetSchedule returns a schedule with its next times and its version, for
+// [Service.PutSchedule]; or ErrNotFound.
+func (s *Service) GetSchedule(ctx context.Context, name string) (*Schedule, string, error) {
 	resp, err := s.api.GetScheduleWithResponse(ctx, name)
 	if err != nil {
-		return nil, unreachable("get schedule", err)
+		return nil, "", unreachable("get schedule", err)
 	}
-	return one("get schedule", resp.JSON200, resp.HTTPResponse, resp.Body)
+	schedule, err := one("get schedule", resp.JSON200, resp.HTTPResponse, resp.Body)
+	return schedule, resp.HTTPResponse.Header.Get("ETag"), err
 }
 
 // DeleteSchedule removes a schedule; its jobs stay. It returns ErrNotFound if there

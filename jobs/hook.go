@@ -9,7 +9,8 @@ import (
 // add to their options. It calls next once, with the entries as they are to be stored,
 // and may change what it returns; or it returns an error, and no job is stored. Entries
 // are not checked yet. It runs in the caller's goroutine and, if the caller has one, in
-// its transaction.
+// its transaction: on SQLite, whose file has one writer, a hook that asks the database by
+// other means waits for that transaction, and the transaction for the hook.
 type IntakeHook func(ctx context.Context, entries []Entry, next func(ctx context.Context, entries []Entry) ([]Info, error)) ([]Info, error)
 
 // ExecutionHook wraps every attempt of a job, such as to trace it or to put something

@@ -68,7 +68,7 @@
 // Package bunjobs keeps them in PostgreSQL or a SQLite file. [Signals], such as those of
 // package pgxjobs, tell workers in other processes at once what was stored. To write another
 // store, implement [Store] and run the cases of package jobstest; [ScheduleStore],
-// [LimitStore], [HistoryStore], [HealthStore], [LogStore], [CountStore] and
+// [LimitStore], [HistoryStore], [HealthStore], [LogStore], [CountStore], [SealedStore] and
 // [DeadLetterStore] are abilities of their own.
 package jobs
 

@@ -3,7 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"reflect"
 	"time"
 )
 
@@ -65,6 +66,13 @@ func (r Rate) step() time.Duration { return max(1, r.Per/time.Duration(r.Count))
 // Guarded reports whether starting a job takes more than that it is ready, for stores.
 func (s *QueueSettings) Guarded() bool {
 	return s.MaxRunning > 0 || s.MaxPerTenant > 0 || s.MaxPerKey > 0 || s.Rate.Count > 0 || s.RatePerKey.Count > 0 || len(s.Weights) > 0
+}
+
+// Equal reports whether two queues have the same name and settings, for stores.
+func (s *QueueSettings) Equal(other QueueSettings) bool {
+	a, b := *s, other
+	a.Weights, b.Weights = nil, nil
+	return reflect.DeepEqual(a, b) && maps.Equal(s.Weights, other.Weights)
 }
 
 // Lines returns what of the lines with ready jobs may start beside what runs, and how
@@ -141,6 +149,11 @@ type LimitStore interface {
 	// hold for claims of all processes within a second.
 	PutQueue(ctx context.Context, settings QueueSettings) error
 
+	// ReplaceQueue does as PutQueue if the queue has the settings that are given as known,
+	// none but its name for those of a queue without any, and else returns ErrConflict. Of
+	// callers at once that know the same ones and put others, one does so.
+	ReplaceQueue(ctx context.Context, known, settings QueueSettings) error
+
 	// PauseQueue says whether a queue is paused, leaves its other settings as they are
 	// whoever changes them meanwhile, and reports whether that is new.
 	PauseQueue(ctx context.Context, queue string, paused bool) (changed bool, err error)
@@ -152,89 +165,4 @@ type LimitStore interface {
 	// ListQueues returns the settings that were put, in the order of the queues'
 	// names by bytes.
 	ListQueues(ctx context.Context) ([]QueueSettings, error)
-}
-
-// Queues are the settings of the queues of a store. They hold for all tenants, so
-// only the operator of a service may change them.
-type Queues struct {
-	store    LimitStore
-	registry *Registry
-}
-
-// NewQueues returns the settings that a store keeps.
-func NewQueues(store LimitStore) *Queues { return &Queues{store: store, registry: NewRegistry(nil)} }
-
-// ForRegistry returns the same settings, whose changes are told to the subscribers of
-// a registry and to its workers, who look at once for what may start now.
-func (q *Queues) ForRegistry(registry *Registry) *Queues {
-	return &Queues{store: q.store, registry: registry}
-}
-
-// Put stores the settings of a queue in the place of those that it has. It returns an
-// ErrInvalid that names each wrong field.
-func (q *Queues) Put(ctx context.Context, settings QueueSettings) error {
-	err := settings.validate()
-	if err == nil {
-		err = q.store.PutQueue(ctx, settings)
-	}
-	if err != nil {
-		return fmt.Errorf("jobs: put queue: %w", err)
-	}
-	q.tell(EventQueueChanged, settings.Queue)
-	return nil
-}
-
-func (q *Queues) tell(event EventType, queue string) {
-	q.registry.events.queue(event, queue)
-	if event != EventQueuePaused {
-		q.registry.Wake(queue)
-	}
-}
-
-// Get returns the settings of a queue, without any but its name where none were put.
-func (q *Queues) Get(ctx context.Context, queue string) (QueueSettings, error) {
-	settings, err := q.store.GetQueue(ctx, queue)
-	if err != nil {
-		return QueueSettings{}, fmt.Errorf("jobs: get queue: %w", err)
-	}
-	return settings, nil
-}
-
-// List returns the settings that were put, ordered by the queues' names.
-func (q *Queues) List(ctx context.Context) ([]QueueSettings, error) {
-	all, err := q.store.ListQueues(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("jobs: list queues: %w", err)
-	}
-	return all, nil
-}
-
-// Pause keeps the jobs of a queue from starting, in all processes. Those that run go on,
-// and so do those that workers have claimed ahead: what they start within 50 ms, at most
-// 2,000 each.
-func (q *Queues) Pause(ctx context.Context, queue string) error {
-	return q.pause(ctx, "pause", queue, true)
-}
-
-// Resume lets the jobs of a paused queue start again.
-func (q *Queues) Resume(ctx context.Context, queue string) error {
-	return q.pause(ctx, "resume", queue, false)
-}
-
-func (q *Queues) pause(ctx context.Context, op, queue string, paused bool) error {
-	settings := QueueSettings{Queue: queue}
-	err := settings.validate()
-	changed := false
-	if err == nil {
-		changed, err = q.store.PauseQueue(ctx, queue, paused)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("jobs: %s queue: %w", op, err)
-	case changed && paused:
-		q.tell(EventQueuePaused, queue)
-	case changed:
-		q.tell(EventQueueResumed, queue)
-	}
-	return nil
 }

@@ -38,6 +38,10 @@ func TestMemDeadLetterStore(t *testing.T) {
 	jobstest.TestDeadLetterStore(t, func(*testing.T) jobstest.DeadLetterStore { return jobs.NewMemStore() })
 }
 
+func TestMemSealedStore(t *testing.T) {
+	jobstest.TestSealedStore(t, func(*testing.T) jobstest.SealedStore { return jobs.NewMemStore() })
+}
+
 func TestMemHistoryStore(t *testing.T) {
 	jobstest.TestHistoryStore(t, func(*testing.T) jobstest.HistoryStore { return jobs.NewMemStore() })
 }

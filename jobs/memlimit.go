@@ -33,6 +33,22 @@ func (s *MemStore) PutQueue(ctx context.Context, settings QueueSettings) error {
 	return nil
 }
 
+// ReplaceQueue implements [LimitStore].
+func (s *MemStore) ReplaceQueue(ctx context.Context, known, settings QueueSettings) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer s.lock()()
+	before := s.queues[settings.Queue]
+	before.Queue = settings.Queue
+	if !before.Equal(known) {
+		return ErrConflict
+	}
+	settings.Weights = maps.Clone(settings.Weights)
+	set(s.memState, s.queues, settings.Queue, settings)
+	return nil
+}
+
 // PauseQueue implements [LimitStore].
 func (s *MemStore) PauseQueue(ctx context.Context, queue string, paused bool) (changed bool, err error) {
 	if err := ctx.Err(); err != nil {

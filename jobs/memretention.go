@@ -14,17 +14,31 @@ func (s *MemStore) Forget(ctx context.Context, keep Retention, limit int, now ti
 	}
 	defer s.lock()()
 	now = instant(now)
-	forgotten := 0
+	return s.forget(limit, func(job Info) bool { return keep.Over(job, now) }), nil
+}
+
+// ForgetTenant implements [HistoryStore].
+func (s *MemStore) ForgetTenant(ctx context.Context, tenant string, limit int) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	defer s.lock()()
+	return s.forget(limit, func(job Info) bool { return job.Tenant == tenant && job.State.Final() }), nil
+}
+
+// forget deletes up to limit jobs that match, with their logs, and reports whether none is
+// left.
+func (s *MemStore) forget(limit int, match func(Info) bool) bool {
 	for id, job := range s.jobs {
-		if !keep.Over(job.Info, now) {
+		if !match(job.Info) {
 			continue
 		}
-		if forgotten == limit {
-			return false, nil
+		if limit == 0 {
+			return false
 		}
 		remove(s.memState, s.jobs, id)
 		remove(s.memState, s.logs, id)
-		forgotten++
+		limit--
 	}
-	return true, nil
+	return true
 }

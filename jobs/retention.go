@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -94,6 +95,33 @@ type HistoryStore interface {
 	// No job goes before its time, and none that is not over. Each goes within a day
 	// after its time if Forget is called each hour and again until nothing is left.
 	Forget(ctx context.Context, keep Retention, limit int, now time.Time) (done bool, err error)
+
+	// ForgetTenant deletes up to limit of a tenant's jobs that are over, whenever that was,
+	// with their logs, and reports whether none is left. What is deleted is counted no
+	// more where the store is a [CountStore].
+	ForgetTenant(ctx context.Context, tenant string, limit int) (done bool, err error)
+}
+
+// Forget deletes all of the tenant's jobs that are over, with their logs, long before
+// [Retention] would, in batches that commit each for itself. It is for tenants that are
+// gone: nobody can look at those jobs or retry them afterwards, and they count no more for
+// [Unique]. It does nothing if the store is no [HistoryStore].
+func (q *Queue) Forget(ctx context.Context) error {
+	history, ok := q.store.(HistoryStore)
+	if !ok {
+		return nil
+	}
+	for done := false; !done; {
+		begun := time.Now() //nolint:forbidigo // how long a call takes is no matter of the store's clock
+		var err error
+		if done, err = history.ForgetTenant(ctx, q.tenant, maxBulk); err != nil {
+			return fmt.Errorf("jobs: forget: %w", err)
+		}
+		if !done {
+			sleep(ctx, min(2*time.Since(begun), bulkPause)) //nolint:forbidigo // see above; the next call finds a context that has ended
+		}
+	}
+	return nil
 }
 
 // How a worker forgets: it waits when nothing is left to do, leaves the store to others

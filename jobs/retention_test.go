@@ -45,6 +45,42 @@ func TestAWorkerForgetsJobsWhoseTimeIsOver(t *testing.T) {
 	})
 }
 
+func TestTheJobsOfATenantThatIsGoneAreForgottenLongBeforeTheirTime(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		handle(t, b.registry, func(context.Context, *jobs.Job[add]) (int, error) { return 0, nil }, nil)
+		stop := work(t, b.store, b.registry, nil)
+		var over []jobs.ID
+		for range 2*100 + 1 { // more than two batches
+			over = append(over, b.enqueue(nil))
+		}
+		time.Sleep(time.Minute)
+		stop()
+		waits, err := b.queue.Enqueue(b.Context(), add{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.queue.Forget(b.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range over {
+			if _, err := b.queue.Get(b.Context(), id); !errors.Is(err, jobs.ErrNotFound) {
+				t.Fatalf("Get of a job that is over = %v, want ErrNotFound", err)
+			}
+		}
+		if info, err := b.queue.Get(b.Context(), waits.ID); err != nil || info.State.Final() {
+			t.Errorf("Get of the job that waits = %v, %v", info, err)
+		}
+		if counts, err := b.queue.Counts(b.Context()); err != nil || counts.Queues[waits.Queue][jobs.Completed] != 0 {
+			t.Errorf("Counts = %v, %v; want none that is over", counts, err)
+		}
+		ended, cancel := context.WithCancel(b.Context())
+		cancel()
+		if err := b.queue.Forget(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("Forget with a context that has ended = %v", err)
+		}
+	})
+}
+
 // steps is a store whose history takes some steps to forget.
 type steps struct {
 	*jobs.MemStore

@@ -35,6 +35,10 @@ type Schedule struct {
 	// Args is the JSON text of its jobs' arguments. Secrets in it read "[secret]"
 	// wherever [Schedules] return it.
 	Args []byte
+	// Seal changes whenever secrets in Args are put anew, also the same ones, or sealed
+	// by another key; it tells nothing of them. Empty where there are none. [Schedules] set
+	// it, stores do not keep it.
+	Seal string
 	// Paused schedules do not fire.
 	Paused bool
 	// NextAt is when it fires next; zero for one that never fires again.

@@ -280,6 +280,30 @@ func TestBadSchedulesAreRefusedWithTheFieldAndNotStored(t *testing.T) {
 	}
 }
 
+// untouched is a store that panics if anybody asks it for more than the time.
+type untouched struct{ jobs.ScheduleStore }
+
+func (untouched) Instant(context.Context, time.Time) (time.Time, error) { return time.Now(), nil }
+
+// A database may take a NUL for an error of its own.
+func TestStoresAreNotAskedForNamesThatNoScheduleCanHave(t *testing.T) {
+	s := jobs.NewSchedules(untouched{}, jobs.New(jobs.NewMemStore(), jobs.NewRegistry(nil), nil), nil)
+	for _, name := range []string{"", "\x00", "a\x00", "a b", "\xff", strings.Repeat("a", 65)} {
+		for call, do := range map[string]func() error{
+			"Get":    func() error { _, err := s.Get(t.Context(), name); return err },
+			"Pause":  func() error { _, err := s.Pause(t.Context(), name); return err },
+			"Resume": func() error { _, err := s.Resume(t.Context(), name); return err },
+			"RunNow": func() error { _, err := s.RunNow(t.Context(), name); return err },
+			"Fires":  func() error { _, err := s.Fires(t.Context(), name, time.Time{}, 1); return err },
+			"Delete": func() error { return s.Delete(t.Context(), name) },
+		} {
+			if err := do(); !errors.Is(err, jobs.ErrNotFound) {
+				t.Errorf("%s of %q = %v, want ErrNotFound", call, name, err)
+			}
+		}
+	}
+}
+
 type never struct{}
 
 func (never) Next(time.Time) time.Time { return time.Time{} }

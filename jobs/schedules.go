@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
-
-	"github.com/levqor/sdk/internal/fault"
 )
 
 // SchedulesOptions configure [Schedules]. The zero value of each field means its
@@ -27,6 +26,7 @@ type Schedules struct {
 	store ScheduleStore
 	queue *Queue
 	opts  SchedulesOptions
+	check func(before Schedule) error // what Put asks first; nil for nothing
 }
 
 // NewSchedules returns the schedules of the queue's tenant on a store, which must be
@@ -60,77 +60,9 @@ func (s *Schedules) With(store ScheduleStore, queue QueueStore) *Schedules {
 	return &c
 }
 
-// Put stores a schedule, in the place of the one with that name if there is one,
-// so a program may put its schedules each time that it starts: where neither Spec
-// nor TimeZone change, the next time stays, also one that has been missed. It
-// returns an ErrInvalid that names each wrong field, below "/args" or of the plan,
-// also for a plan that never fires within five years.
-func (s *Schedules) Put(ctx context.Context, name string, plan Plan, args Args) (Schedule, error) {
-	job, err := s.check(name, &plan, args)
-	table, tableErr := parseTimetable(plan.Spec, plan.TimeZone, s.opts.Parse)
-	if err := errors.Join(err, tableErr); err != nil {
-		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", err)
-	}
-	stored, err := s.change(ctx, job.Tenant, name, func(schedule *Schedule, now time.Time) (err error) {
-		same := schedule.Version > 0 && schedule.Spec == plan.Spec && schedule.TimeZone == plan.TimeZone
-		if !same {
-			if schedule.NextAt, err = firstAfter(table, now); err != nil {
-				return err
-			}
-		}
-		if schedule.Version == 0 {
-			schedule.ID = ScheduleID(s.queue.ids.next(s.queue.clock()))
-		}
-		schedule.Args, err = s.queue.seal(job.Kind, ID(schedule.ID), args)
-		schedule.Tenant, schedule.Name, schedule.Spec, schedule.TimeZone = job.Tenant, name, plan.Spec, plan.TimeZone
-		schedule.CatchUp, schedule.MaxCatchUp = plan.CatchUp, plan.MaxCatchUp
-		schedule.Kind, schedule.Queue, schedule.Priority = job.Kind, job.Queue, job.Priority
-		schedule.MaxAttempts, schedule.Timeout, schedule.LimitKey = job.MaxAttempts, job.Timeout, job.LimitKey
-		schedule.Metadata = job.Metadata
-		return err
-	})
-	if err != nil {
-		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", err)
-	}
-	return stored, nil
-}
-
-// PutJSON stores a schedule whose jobs' arguments come as the JSON text of a
-// registered kind. It returns an ErrUnknownKind for any other kind, and an
-// ErrInvalid as Put does.
-func (s *Schedules) PutJSON(ctx context.Context, name string, plan Plan, kind string, args []byte) (Schedule, error) {
-	k, err := s.queue.registry.Kind(kind)
-	if err != nil {
-		return Schedule{}, err
-	}
-	decoded, err := k.decode(args)
-	if err != nil {
-		return Schedule{}, fmt.Errorf("jobs: put schedule: %w", fault.Under("/args", err))
-	}
-	return s.Put(ctx, name, plan, decoded)
-}
-
-// check checks all but when a schedule fires, and returns what its jobs are like.
-func (s *Schedules) check(name string, plan *Plan, args Args) (Insertion, error) {
-	plan.MaxCatchUp = cmp.Or(plan.MaxCatchUp, 100)
-	errs := []error{checkName("/name", name), checkRange("/max_catch_up", plan.MaxCatchUp, 1000)}
-	if int(plan.CatchUp) >= len(catchUpNames) {
-		errs = append(errs, invalid("/catch_up", "unknown_catch_up", "must be latest, skip or all"))
-	}
-	if o := plan.Options; o != nil && (o.Delay != 0 || !o.RunAt.IsZero()) {
-		errs = append(errs, invalid("/run_at", "contradictory", "the plan says when its jobs run"))
-	}
-	if o := plan.Options; o != nil && o.Unique != nil {
-		errs = append(errs, invalid("/unique", "contradictory", "each time of a schedule gives one job"))
-	}
-	job := Insertion{Info: &Info{}}
-	errs = append(errs, s.queue.prepare(&job, Entry{Args: args, Options: plan.Options}))
-	return job, errors.Join(errs...)
-}
-
 // Get returns a schedule, or ErrNotFound.
 func (s *Schedules) Get(ctx context.Context, name string) (Schedule, error) {
-	schedule, err := s.store.GetSchedule(ctx, s.queue.tenant, name)
+	schedule, err := s.find(ctx, s.queue.tenant, name)
 	return s.show("get", schedule, err)
 }
 
@@ -146,7 +78,7 @@ func (s *Schedules) List(ctx context.Context, after string, limit int) ([]Schedu
 		return nil, fmt.Errorf("jobs: list schedules: %w", err)
 	}
 	for i := range all {
-		all[i].Args = redact(all[i].Args)
+		all[i] = shown(all[i])
 	}
 	return all, nil
 }
@@ -154,7 +86,11 @@ func (s *Schedules) List(ctx context.Context, after string, limit int) ([]Schedu
 // Delete removes a schedule; jobs that it has stored stay. It returns ErrNotFound if
 // there is none.
 func (s *Schedules) Delete(ctx context.Context, name string) error {
-	if err := s.store.DeleteSchedule(ctx, s.queue.tenant, name); err != nil {
+	err := findable(name)
+	if err == nil {
+		err = s.store.DeleteSchedule(ctx, s.queue.tenant, name)
+	}
+	if err != nil {
 		return fmt.Errorf("jobs: delete schedule: %w", err)
 	}
 	return nil
@@ -191,7 +127,7 @@ func (s *Schedules) Resume(ctx context.Context, name string) (Schedule, error) {
 // kind.
 func (s *Schedules) RunNow(ctx context.Context, name string) (Fire, error) {
 	for range maxTries {
-		schedule, err := s.store.GetSchedule(ctx, s.queue.tenant, name)
+		schedule, err := s.find(ctx, s.queue.tenant, name)
 		if err != nil {
 			return Fire{}, fmt.Errorf("jobs: run schedule: %w", err)
 		}
@@ -239,7 +175,7 @@ func (s *Schedules) Next(schedule Schedule, n int) ([]time.Time, error) {
 // [KeptFires] are remembered. It returns an ErrInvalid for a limit outside 1 to
 // 1000, and ErrNotFound.
 func (s *Schedules) Fires(ctx context.Context, name string, before time.Time, limit int) ([]Fire, error) {
-	err := checkRange("/limit", limit, 1000)
+	err := cmp.Or(checkRange("/limit", limit, 1000), findable(name))
 	var fires []Fire
 	if err == nil {
 		fires, err = s.store.ListFires(ctx, s.queue.tenant, name, before, limit)
@@ -250,76 +186,37 @@ func (s *Schedules) Fires(ctx context.Context, name string, before time.Time, li
 	return fires, nil
 }
 
-// maxTries bounds how often a change is tried again because another came first.
-const maxTries = 10
-
-// existing changes a schedule that must be there.
-func (s *Schedules) existing(ctx context.Context, name string, fn func(schedule *Schedule, now time.Time) error) (Schedule, error) {
-	return s.change(ctx, s.queue.tenant, name, func(schedule *Schedule, now time.Time) error {
-		if schedule.Version == 0 {
-			return ErrNotFound
-		}
-		return fn(schedule, now)
-	})
-}
-
-// change applies fn to a schedule as it is stored, or to none, and stores it.
-func (s *Schedules) change(ctx context.Context, tenant, name string, fn func(schedule *Schedule, now time.Time) error) (Schedule, error) {
-	now, err := s.store.Instant(ctx, s.queue.now())
-	if err != nil {
+// find returns a schedule as it is stored, or ErrNotFound.
+func (s *Schedules) find(ctx context.Context, tenant, name string) (Schedule, error) {
+	if err := findable(name); err != nil {
 		return Schedule{}, err
 	}
-	for range maxTries {
-		schedule, err := s.store.GetSchedule(ctx, tenant, name)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return Schedule{}, err
-		}
-		if err := fn(&schedule, now); err != nil {
-			return Schedule{}, err
-		}
-		stored, err := s.store.PutSchedule(ctx, schedule, now)
-		if !errors.Is(err, ErrConflict) {
-			stored.Args = redact(stored.Args)
-			return stored, err
-		}
+	return s.store.GetSchedule(ctx, tenant, name)
+}
+
+// findable returns an ErrNotFound for a name that no schedule can have. Stores are not
+// asked: a database takes some of them, such as those with NUL, for an error.
+func findable(name string) error {
+	if checkName("/name", name) != nil {
+		return fmt.Errorf("schedule name: %w", ErrNotFound)
 	}
-	return Schedule{}, fmt.Errorf("%w: %w", errMoved, ErrConflict)
+	return nil
 }
 
 func (s *Schedules) show(op string, schedule Schedule, err error) (Schedule, error) {
 	if err != nil {
 		return Schedule{}, fmt.Errorf("jobs: %s schedule: %w", op, err)
 	}
-	schedule.Args = redact(schedule.Args)
-	return schedule, nil
+	return shown(schedule), nil
 }
 
-// unsealed returns a schedule's arguments as the value that was put.
-func (s *Schedules) unsealed(schedule Schedule) (Args, error) {
-	kind, err := s.queue.registry.Kind(schedule.Kind)
-	if err != nil {
-		return nil, err
+// shown returns a schedule as people see it. Each sealing of a secret gives another text,
+// so a hash of that text changes with each, and nothing can be guessed by it.
+func shown(schedule Schedule) Schedule {
+	if bytes.Contains(schedule.Args, []byte(sealedMark)) {
+		sum := sha256.Sum256(schedule.Args)
+		schedule.Seal = base64.RawURLEncoding.EncodeToString(sum[:16])
+		schedule.Args = redact(schedule.Args)
 	}
-	value := reflect.New(kind.Args)
-	info := Info{ID: ID(schedule.ID), Kind: schedule.Kind, Args: schedule.Args}
-	if err := decodeArgs(s.queue.registry.opts.Sealer, info, value.Interface()); err != nil {
-		return nil, err
-	}
-	args, ok := value.Elem().Interface().(Args)
-	if !ok {
-		return nil, fmt.Errorf("kind %s: %w", schedule.Kind, ErrUnknownKind)
-	}
-	return args, nil
-}
-
-// jobArgs returns the stored form of the arguments of a schedule's job.
-func (s *Schedules) jobArgs(schedule Schedule, id ID) ([]byte, error) {
-	if !bytes.Contains(schedule.Args, []byte(sealedMark)) {
-		return schedule.Args, nil
-	}
-	args, err := s.unsealed(schedule)
-	if err != nil {
-		return nil, err
-	}
-	return s.queue.seal(schedule.Kind, id, args)
+	return schedule
 }

@@ -199,5 +199,5 @@ func upcoming(table Timetable, after time.Time, n int) []time.Time {
 	return all
 }
 
-// errMoved says that another process changed a schedule meanwhile.
-var errMoved = errors.New("the schedule is changed all the time")
+// errMoved says that others changed a schedule, or the settings of a queue, meanwhile.
+var errMoved = errors.New("it is changed all the time")

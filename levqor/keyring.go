@@ -9,7 +9,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"sync"
 
 	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/jobs"
@@ -22,7 +24,16 @@ const MinSecret = 32
 // purpose (HKDF with SHA-256, RFC 5869), so what one key protects does not open
 // with another. The first secret makes new values, all of them read old ones.
 // It is safe for concurrent use.
-type KeyRing struct{ secrets [][]byte }
+type KeyRing struct {
+	secrets [][]byte
+	derived sync.Map // from derivation to its key; purposes are few
+}
+
+// derivation says what a key is derived from and for.
+type derivation struct {
+	secret       string
+	use, purpose string
+}
 
 // NewKeyRing returns a ring of secrets, the current one first. It returns an
 // ErrInvalid if there is none or one is shorter than [MinSecret].
@@ -56,6 +67,16 @@ func (r *KeyRing) Verify(purpose string, sum []byte, parts ...[]byte) bool {
 	return ok
 }
 
+// Names returns what the secrets are called, the current one first: 8 digits in base 16
+// each, which tell nothing of them.
+func (r *KeyRing) Names() []string {
+	names := make([]string, len(r.secrets))
+	for i, s := range r.secrets {
+		names[i] = hex.EncodeToString(r.derive(s, "mac", "name")[:keyNameSize])
+	}
+	return names
+}
+
 func mac(key []byte, parts [][]byte) []byte {
 	h := hmac.New(sha256.New, key)
 	var length [8]byte
@@ -67,18 +88,24 @@ func mac(key []byte, parts [][]byte) []byte {
 	return h.Sum(nil)
 }
 
-// derive returns the key of a secret for a use and a purpose.
+// derive returns the key of a secret for a use and a purpose. It keeps them: deriving takes
+// three times as long as the MAC of a short text.
 func (r *KeyRing) derive(secret []byte, use, purpose string) []byte {
+	from := derivation{string(secret), use, purpose}
+	if key, ok := r.derived.Load(from); ok {
+		return key.([]byte) //nolint:forcetypeassert // nothing else is stored
+	}
 	key, err := hkdf.Key(sha256.New, secret, nil, "levqor/"+use+"/"+purpose, 32)
 	if err != nil {
 		panic(err) // 32 bytes are within the bounds of HKDF
 	}
+	r.derived.Store(from, key)
 	return key
 }
 
 // Sealer returns what encrypts the secrets in job arguments: AES-256-GCM, with
 // the name of the key in front, so that secrets can be replaced.
-func (r *KeyRing) Sealer() jobs.Sealer { return sealer{r} }
+func (r *KeyRing) Sealer() jobs.KeyedSealer { return sealer{r} }
 
 type sealer struct{ ring *KeyRing }
 
@@ -114,6 +141,20 @@ func (s sealer) Open(sealed string, aad []byte) ([]byte, error) {
 		}
 	}
 	return nil, errNotSealed()
+}
+
+// Sealed implements [jobs.KeyedSealer].
+func (s sealer) Sealed(sealed string) (known, current bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil || len(raw) < keyNameSize {
+		return false, false
+	}
+	for i, secret := range s.ring.secrets {
+		if name, _ := s.key(secret); hmac.Equal(name, raw[:keyNameSize]) {
+			return true, i == 0
+		}
+	}
+	return false, false
 }
 
 func (s sealer) key(secret []byte) (name []byte, gcm cipher.AEAD) {

@@ -23,6 +23,13 @@ func ring(t *testing.T, secrets ...string) *levqor.KeyRing {
 	return r
 }
 
+func TestSecretsHaveNamesThatTellNothing(t *testing.T) {
+	names := ring(t, "a", "b").Names()
+	if len(names) != 2 || names[0] == names[1] || !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(names[0]) || names[1] != ring(t, "b").Names()[0] {
+		t.Errorf("Names = %v", names)
+	}
+}
+
 func TestSealedValuesOpenInTheirPlaceAlone(t *testing.T) {
 	s := ring(t, "a").Sealer()
 	sealed, err := s.Seal([]byte("hunter2"), []byte("here"))

@@ -14,17 +14,24 @@
 package levqor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor/factor"
+	"github.com/levqor/sdk/levqor/guard"
 	"github.com/levqor/sdk/levqor/identity"
+	"github.com/levqor/sdk/levqor/login"
+	"github.com/levqor/sdk/levqor/sso"
 )
 
 // Options configure an [App]. The zero value of each field means its default;
@@ -34,8 +41,21 @@ type Options struct {
 	// random source, the same on all nodes.
 	Secret []byte
 	// OldSecrets still open what they sealed and honour the API keys that they
-	// hashed. Default: none.
+	// hashed. [App.Reseal] seals anew by Secret what they sealed. An API key is hashed anew
+	// when it is used; one that is not used before its secret is removed ends with it, as
+	// recovery codes, open invitations, what undoes changes of addresses and cursors of lists do
+	// that were made under it.
+	// Entries of the security log from before cannot be verified without it, so keep it for
+	// SecurityLogRetention. To replace a secret under load, first give all nodes the new one
+	// here, since a node that lacks it cannot open what others seal by it. Default: none.
 	OldSecrets [][]byte
+	// Environment is that of the service, [identity.Live] or [identity.Test]: API keys
+	// of the other are refused. Default: identity.Live.
+	Environment string
+	// Scopes are those that API keys can have, for hosts with scopes of their own
+	// beside those of httpapi.Scopes. Default: those that httpapi knows over HTTP, any
+	// in process.
+	Scopes []string
 	// Validator checks job arguments by their tags. Default: none.
 	Validator jobs.Validator
 	// Worker configures how jobs are worked off; its Logger and Now are those of
@@ -51,9 +71,42 @@ type Options struct {
 	Intake []jobs.IntakeHook
 	// Execution hooks wrap each attempt; see [jobs.RegistryOptions]. Default: none.
 	Execution []jobs.ExecutionHook
+	// Limits say how often callers may do what. Default: those of [guard.Limits].
+	Limits guard.Limits
+	// SecurityLogRetention is how long the security log is kept; see [guard.LogOptions].
+	// Default: 400 days.
+	SecurityLogRetention time.Duration
 	// NoWorker makes a node that takes jobs in, works none off and fires no
 	// schedules.
 	NoWorker bool
+	// UserErasers erase what users leave behind; see [identity.DirectoryOptions]. Default: none.
+	UserErasers []identity.UserEraser
+	// TenantErasers erase what belongs to tenants; see there. Default: none.
+	TenantErasers []identity.TenantEraser
+	// Mailer sends the mail of the service: the links by which people sign in, invitations.
+	// Default: none; what needs it is refused with ErrNoMailer.
+	Mailer Mailer
+	// PublicURL is where people find the service, such as "https://app.example.com": an
+	// absolute http or https URL without user, query and fragment. The links that the
+	// service hands out begin with it. It is needed with a Mailer.
+	// Default without one: http://localhost:8080.
+	PublicURL string
+	// SignUp lets people with a new address sign in, which makes a user. Default: false;
+	// somebody has to be there already.
+	SignUp bool
+	// Sessions say how long people stay signed in. Its Now is that of the App. Default:
+	// see [login.SessionsOptions].
+	Sessions login.SessionsOptions
+	// ResealSteps seal anew what a host keeps sealed by [KeyRing.Sealer]; they run within
+	// [App.Reseal]. Default: none.
+	ResealSteps []ResealStep
+	// Factors configures people's second factors; its Now is that of the App unless set.
+	// Default: owners and admins of any tenant must have one, and codes of a user's app are
+	// looked at 5 times a minute, 20 an hour and 100 a day.
+	Factors *factor.Options
+	// TXT looks up the DNS records that prove the domains of identity providers. Default:
+	// that of [sso.New].
+	TXT sso.TXTLookup
 	// Logger gets what no caller can be told. Default: discard.
 	Logger *slog.Logger
 	// Now replaces the stores' clock, for tests. Default: the stores' clock.
@@ -72,16 +125,38 @@ type App struct {
 	Registry *jobs.Registry
 	// Keys makes and checks API keys.
 	Keys *identity.Keys
+	// Directory knows people, tenants and who is a member of which.
+	Directory *identity.Directory
+	// Addresses moves users to other addresses, and back; see [App.BeginEmailChange].
+	Addresses *identity.Addresses
+	// Invitations offer places in tenants; see also [App.Invite] and [App.AcceptInvitation].
+	Invitations *identity.Invitations
+	// Links lets people prove that an address is theirs; see [App.BeginLogin].
+	Links *login.Links
+	// Sessions knows who has signed in.
+	Sessions *login.Sessions
+	// Factors keeps people's second factors.
+	Factors *factor.Factors
+	// SSO knows the identity providers of tenants.
+	SSO *sso.Connections
+	// Limiter takes what callers want of their rate limits, the App's own and a host's.
+	Limiter *guard.Limiter
+	// Limits are the App's rate limits, with their defaults.
+	Limits guard.Limits
+	// SecurityLog tells what concerns the security of tenants. A deleted tenant's log goes
+	// with it, which the log of the owner's tenant tells.
+	SecurityLog *guard.Log
 	// KeyRing derives the keys of the service.
 	KeyRing *KeyRing
 	// Idempotency makes requests that are sent twice take effect once.
 	Idempotency *Idempotency
 
-	stores Stores
-	opts   Options
-	phase  atomic.Int32
-	drains chan struct{} // closed with the phase
-	once   sync.Once
+	stores    Stores
+	opts      Options
+	publicURL *url.URL
+	phase     atomic.Int32
+	drains    chan struct{} // closed with the phase
+	once      sync.Once
 }
 
 // The phases of an App's life.
@@ -92,7 +167,8 @@ const (
 )
 
 // New returns a service on stores. It starts nothing. It returns an ErrInvalid
-// for a secret that is missing or too short.
+// for a secret that is missing or too short, an environment that is none, limits that
+// make no sense, and a public URL that is none or is missing where mail is sent.
 func New(stores Stores, opts *Options) (*App, error) {
 	a := &App{stores: stores, drains: make(chan struct{})}
 	if opts != nil {
@@ -101,10 +177,16 @@ func New(stores Stores, opts *Options) (*App, error) {
 	if a.opts.Logger == nil {
 		a.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if e := a.opts.Environment; e != "" && e != identity.Live && e != identity.Test {
+		return nil, fmt.Errorf("levqor: new: %w", fault.Invalid("/environment", "unknown_value", "must be live or test"))
+	}
 	a.opts.Worker = a.workerOptions()
 	ring, err := NewKeyRing(append([][]byte{a.opts.Secret}, a.opts.OldSecrets...)...)
 	if err != nil {
 		return nil, fmt.Errorf("levqor: new: %w", err)
+	}
+	if a.Limits, err = a.opts.Limits.WithDefaults(); err != nil {
+		return nil, fmt.Errorf("levqor: new: %w", fault.Under("/limits", err))
 	}
 	a.KeyRing = ring
 	a.Registry = jobs.NewRegistry(&jobs.RegistryOptions{
@@ -114,9 +196,44 @@ func New(stores Stores, opts *Options) (*App, error) {
 	a.Jobs = jobs.New(stores.Jobs, a.Registry, &jobs.Options{Now: a.opts.Now})
 	a.Queues = jobs.NewQueues(stores.Limits).ForRegistry(a.Registry)
 	a.Schedules = jobs.NewSchedules(stores.Schedules, a.Jobs, &jobs.SchedulesOptions{Parse: a.opts.Timetables, Worker: a.opts.Worker})
-	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Now: a.opts.Now})
+	a.Keys = identity.NewKeys(stores.Keys, ring, &identity.KeysOptions{Environment: a.opts.Environment, Scopes: a.opts.Scopes, Now: a.opts.Now})
+	a.Limiter = guard.NewLimiter(stores.Rates, ring, &guard.LimiterOptions{Now: a.opts.Now})
+	a.Factors = factor.New(stores.Factors, ring, ring.Sealer(), a.factorOptions())
+	a.SecurityLog = guard.NewLog(stores.SecurityLog, ring, &guard.LogOptions{
+		Retention: a.opts.SecurityLogRetention, Logger: a.opts.Logger, Now: a.opts.Now,
+	})
+	a.SSO = sso.New(stores.SSO, ring.Sealer(), &sso.Options{TXT: a.opts.TXT, Now: a.opts.Now})
+	a.Directory = identity.NewDirectory(stores.Directory, &identity.DirectoryOptions{
+		UserErasers: append([]identity.UserEraser{a.Factors, a.SSO}, a.opts.UserErasers...),
+		TenantErasers: slices.Concat(
+			[]identity.TenantEraser{a.Keys, a.SSO, workEraser{a.Jobs, a.Schedules}, answerEraser{stores.Idempotency}},
+			a.opts.TenantErasers, []identity.TenantEraser{logEraser{a.SecurityLog}},
+		),
+		Now: a.opts.Now,
+	})
+	a.Addresses = identity.NewAddresses(a.Directory, ring)
+	a.Invitations = identity.NewInvitations(stores.Invitations, a.Directory, ring, &identity.InvitationsOptions{Now: a.opts.Now})
 	a.Idempotency = &Idempotency{stores: stores, now: a.now}
+	if err := errors.Join(a.setUpLogins(), a.handleReseal()); err != nil {
+		return nil, fmt.Errorf("levqor: new: %w", err)
+	}
 	return a, nil
+}
+
+// setUpLogins makes what people sign in with.
+func (a *App) setUpLogins() (err error) {
+	sessions := a.opts.Sessions
+	sessions.Now = a.opts.Now
+	a.Links = login.NewLinks(a.stores.Links, a.KeyRing, &login.LinksOptions{Now: a.opts.Now})
+	a.Sessions = login.NewSessions(a.stores.Sessions, &sessions)
+	at := a.opts.PublicURL
+	if a.opts.Mailer == nil {
+		at = cmp.Or(at, "http://localhost:8080")
+	}
+	if a.publicURL, err = parsePublicURL(at); err != nil || a.opts.Mailer == nil {
+		return err
+	}
+	return errors.Join(a.handleLoginMail(), a.handleInvitationMail(), a.handleEmailChangeMails(), a.handleUndoneMail())
 }
 
 // InTx runs fn with stores bound to one transaction; see [Stores.InTx].
@@ -124,7 +241,7 @@ func (a *App) InTx(ctx context.Context, fn func(ctx context.Context, tx Stores) 
 	return a.stores.InTx(ctx, fn)
 }
 
-// Run works off jobs and keeps the stores tidy until ctx ends, then drains and
+// Run works off jobs, keeps the stores tidy and finishes interrupted deletions until ctx ends, then drains and
 // returns: nil, or an error if what was done could not be recorded. An App runs
 // once; Run returns an ErrConflict if it did before.
 func (a *App) Run(ctx context.Context) error {
@@ -134,14 +251,16 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	context.AfterFunc(ctx, a.drain)
-	tidied := make(chan struct{})
-	go func() {
-		defer close(tidied)
-		a.tidy(ctx)
-	}()
+	var tidied sync.WaitGroup
+	tidied.Go(func() { a.tidy(ctx) })
+	tidied.Go(func() { a.recordUses(ctx) })
+	logging, stopLog := context.WithCancel(context.WithoutCancel(ctx)) // what happens during the drain is recorded too
+	defer stopLog()
+	tidied.Go(func() { a.SecurityLog.Run(logging) })
 	err := a.work(ctx)
 	stop() // also if the work ended by itself
-	<-tidied
+	stopLog()
+	tidied.Wait()
 	a.drain() // the one above may still be on its way
 	return err
 }
@@ -209,33 +328,32 @@ func (a *App) workerOptions() *jobs.WorkerOptions {
 	return &opts
 }
 
-// Expired idempotency records are deleted in batches that hold no lock for long.
-const (
-	tidyInterval = 10 * time.Minute
-	tidyBatch    = 1000
-)
-
-func (a *App) tidy(ctx context.Context) {
-	for {
-		n, err := a.stores.Idempotency.DeleteExpired(ctx, tidyBatch, a.now())
-		if err != nil && !errors.Is(err, context.Canceled) {
-			a.opts.Logger.ErrorContext(ctx, "levqor: expired idempotency records were not deleted", slog.Any("error", err))
-		}
-		wait := tidyInterval
-		if n == tidyBatch {
-			wait = time.Millisecond
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
 func (a *App) now() time.Time {
 	if a.opts.Now == nil {
 		return time.Time{}
 	}
 	return a.opts.Now()
+}
+
+// Now returns the instant by [Options.Now], or by the clock of this process without one: for
+// what a page or a cookie dates that no store does.
+func (a *App) Now() time.Time {
+	if a.opts.Now == nil {
+		return time.Now() //nolint:forbidigo // there is no other clock
+	}
+	return a.opts.Now()
+}
+
+// logEraser removes the security log of a deleted tenant and tells that in the owner's.
+type logEraser struct{ log *guard.Log }
+
+// EraseTenant implements [identity.TenantEraser].
+func (e logEraser) EraseTenant(ctx context.Context, tenant identity.Tenant) error {
+	if err := e.log.Erase(ctx, tenant.ID.String()); err != nil {
+		return err
+	}
+	return e.log.Record(ctx, guard.Event{
+		Tenant: identity.OwnerTenant, Action: guard.ActionTenantDeleted, Outcome: guard.OutcomeSuccess, Target: tenant.ID.String(),
+		Detail: map[string]string{"step": "log_erased"}, // who wanted it was recorded when it began
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/guard"
+	"github.com/levqor/sdk/levqor/identity"
 )
 
 var secret = bytes.Repeat([]byte("s"), 32)
@@ -264,4 +267,80 @@ func ExampleMemStores() {
 	stores := levqor.MemStores()
 	fmt.Println(stores.Check(context.Background()))
 	// Output: <nil>
+}
+
+func TestNewNamesALimitThatMakesNoSense(t *testing.T) {
+	_, err := levqor.New(levqor.MemStores(), &levqor.Options{Secret: secret, Limits: guard.Limits{Writes: guard.Policy{Window: time.Millisecond}}})
+	if !errors.Is(err, levqor.ErrInvalid) || !strings.Contains(err.Error(), "/limits/writes/window") {
+		t.Errorf("New = %v, want ErrInvalid that names the window", err)
+	}
+}
+
+func TestRunDeletesKeysWhoseQuotaIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stores := levqor.MemStores()
+		app := newApp(t, stores, levqor.Options{})
+		for i := range 1500 { // more than one batch
+			if _, err := app.Limiter.Take(t.Context(), guard.Charge{Policy: app.Limits.Writes, Key: fmt.Sprint(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- app.Run(ctx) }()
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		if n, err := stores.Rates.DeleteIdle(t.Context(), 10, time.Time{}); err != nil || n != 0 {
+			t.Errorf("DeleteIdle = %d, %v; want all deleted", n, err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}
+
+// eraser fails until it may.
+type eraser struct{ may atomic.Bool }
+
+func (e *eraser) EraseUser(context.Context, identity.User) error {
+	if !e.may.Load() {
+		return errors.New("away")
+	}
+	return nil
+}
+
+func TestAnAppFinishesDeletionsThatWereInterrupted(t *testing.T) {
+	erases, stores := &eraser{}, levqor.MemStores()
+	app := newApp(t, stores, levqor.Options{UserErasers: []identity.UserEraser{erases}})
+	email, err := identity.ParseEmail("ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, _, err := app.Directory.EnsureUser(t.Context(), email, "Ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Directory.DeleteUser(t.Context(), ada.ID); err == nil {
+		t.Fatal("DeleteUser = nil while an eraser fails")
+	}
+	erases.may.Store(true)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	for ctx.Err() == nil {
+		left, err := stores.Directory.DeletedUsers(ctx, 0, 1)
+		if err == nil && len(left) == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		t.Error("the deletion is not finished")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

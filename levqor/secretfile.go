@@ -11,6 +11,17 @@ import (
 	"strings"
 )
 
+// ParseSecrets reads secrets with commas between, for [Options.OldSecrets].
+func ParseSecrets(list string) [][]byte {
+	var all [][]byte
+	for secret := range strings.SplitSeq(list, ",") {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			all = append(all, []byte(secret))
+		}
+	}
+	return all
+}
+
 // SecretFile returns the secret that is kept in a file, for [Options.Secret] where there
 // is one machine. The first call makes the file, readable by its owner alone; processes
 // that start at the same time agree. The error names the path: it is for the operator.

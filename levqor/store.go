@@ -5,7 +5,11 @@ import (
 	"time"
 
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor/factor"
+	"github.com/levqor/sdk/levqor/guard"
 	"github.com/levqor/sdk/levqor/identity"
+	"github.com/levqor/sdk/levqor/login"
+	"github.com/levqor/sdk/levqor/sso"
 )
 
 // Stores are the stores of every room on one database. Package bunlevqor makes
@@ -19,8 +23,26 @@ type Stores struct {
 	Limits jobs.LimitStore
 	// Health tells how jobs are worked off.
 	Health jobs.HealthStore
+	// Sealed shows and replaces the sealed secrets of jobs and schedules.
+	Sealed jobs.SealedStore
 	// Keys keeps the API keys.
 	Keys identity.KeyStore
+	// Directory keeps people and tenants.
+	Directory identity.DirectoryStore
+	// Invitations keeps invitations to tenants.
+	Invitations identity.InvitationStore
+	// Links keeps the links by which people sign in.
+	Links login.LinkStore
+	// Sessions keeps who has signed in.
+	Sessions login.SessionStore
+	// Factors keeps people's second factors.
+	Factors factor.Store
+	// SSO keeps the identity providers of tenants.
+	SSO sso.Store
+	// Rates keeps how much of their rate limits callers have used.
+	Rates guard.LimitStore
+	// SecurityLog keeps what concerns the security of tenants.
+	SecurityLog guard.LogStore
 	// Idempotency keeps the answers to requests with an idempotency key.
 	Idempotency IdempotencyStore
 	// Tx runs fn with stores that are bound to one transaction, and commits it if
@@ -34,7 +56,8 @@ type Stores struct {
 // InTx runs fn with stores bound to one transaction: what it does through them
 // is kept as a whole if fn returns nil, and not at all if it returns an error,
 // which InTx returns. While fn runs it must use no other stores on the same
-// database: SQLite has one connection.
+// database, nor wait for the network: SQLite has one connection, and all wait for it. The
+// stores are over when fn returns. Fn gets a context of its own, which does not end with ctx.
 func (s Stores) InTx(ctx context.Context, fn func(ctx context.Context, tx Stores) error) error {
 	return s.Tx(ctx, fn)
 }
@@ -57,6 +80,11 @@ type IdempotencyStore interface {
 	// DeleteExpired removes up to limit records whose time is over, and returns
 	// how many.
 	DeleteExpired(ctx context.Context, limit int, now time.Time) (int, error)
+
+	// DeleteTenant removes up to limit records of a tenant, whether their time is over or
+	// not, and returns how many. It may leave out records that somebody else has begun or
+	// removes meanwhile.
+	DeleteTenant(ctx context.Context, tenant string, limit int) (int, error)
 }
 
 // IdempotencyScope says where an idempotency key holds: the same key of another
@@ -64,7 +92,7 @@ type IdempotencyStore interface {
 type IdempotencyScope struct {
 	// Tenant owns the record.
 	Tenant string
-	// Caller is the API key that the request came with.
+	// Caller is the API key that the request came with, or the person who sent it.
 	Caller string
 	// Operation is the method and the path template, such as "POST /api/v1/jobs".
 	Operation string

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/jobs/pgxjobs"
 	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/bunlevqor"
+	"github.com/levqor/sdk/levqor/httpguard"
 )
 
 // variables is every setting of the service, with its default.
@@ -19,10 +22,15 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_PUBLIC_URL", "", "the URL that callers use; http://localhost:<port> if empty"},
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
+	{"LEVQOR_OLD_SECRETS", "", "secrets from before, with commas between; see docs/operations.md on replacing the secret"},
+	{"LEVQOR_MAIL", "off", "log writes mails to stderr, for development: whoever reads it can sign in as anybody"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
 	{"LEVQOR_KEEP_JOBS", "168h", "how long jobs stay after they are over, at least 1h, or forever; discarded ones at least 720h"},
 	{"LEVQOR_SIGNALS", "off", "on starts jobs at once on other nodes, by NOTIFY of PostgreSQL; behind a pooler the postgres:// URL of the server itself"},
-	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses"},
+	{"LEVQOR_ALLOW_PRIVATE_NETWORKS", "false", "true lets jobs reach private addresses, and identity providers be there"},
+	{"LEVQOR_ORIGINS", "", "origins, separated by commas, whose scripts may read the API, such as https://app.example.com; none if empty"},
+	{"LEVQOR_TRUSTED_PROXIES", "", "addresses of the proxies in front, as prefixes with commas between; their X-Forwarded-For says who the client is"},
+	{"LEVQOR_LINGER", "5s", "how long requests are still taken after SIGTERM, while /readyz says 503 and the balancer turns to other nodes"},
 	{"LEVQOR_TLS_CERT_FILE", "", "certificate chain, PEM; plain HTTP if empty"},
 	{"LEVQOR_TLS_KEY_FILE", "", "key of the certificate, PEM"},
 }
@@ -38,10 +46,12 @@ func usage(w io.Writer) {
 type config struct {
 	addr, metricsAddr, publicURL, databaseURL string
 	secret                                    []byte
-	noWorker, allowPrivate                    bool
-	keepJobs                                  time.Duration
-	certFile, keyFile                         string
-	signalsURL                                string // none if empty
+	oldSecrets                                [][]byte
+	noWorker, allowPrivate, logMail           bool
+	keepJobs, linger                          time.Duration
+	certFile, keyFile, signalsURL             string // none if empty
+	trustedProxies                            []netip.Prefix
+	guard                                     *httpguard.Guard
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -56,28 +66,37 @@ func readConfig(getenv func(string) string) (config, error) {
 		addr: env["LEVQOR_ADDR"], metricsAddr: env["LEVQOR_METRICS_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
 		certFile: env["LEVQOR_TLS_CERT_FILE"], keyFile: env["LEVQOR_TLS_KEY_FILE"],
 	}
-	var errs []error
-	var err error
-	if cfg.noWorker, err = oneOf(env, "LEVQOR_WORKER", "off", "on"); err != nil {
-		errs = append(errs, err)
+	errs := make([]error, 9)
+	cfg.noWorker, errs[0] = oneOf(env, "LEVQOR_WORKER", "off", "on")
+	cfg.allowPrivate, errs[1] = oneOf(env, "LEVQOR_ALLOW_PRIVATE_NETWORKS", "true", "false")
+	cfg.keepJobs, errs[2] = readKeep(env["LEVQOR_KEEP_JOBS"])
+	if cfg.signalsURL, errs[3] = pgxjobs.ServerURL(env["LEVQOR_SIGNALS"], cfg.databaseURL); errs[3] != nil {
+		errs[3] = fmt.Errorf("LEVQOR_SIGNALS %w", errs[3])
 	}
-	if cfg.allowPrivate, err = oneOf(env, "LEVQOR_ALLOW_PRIVATE_NETWORKS", "true", "false"); err != nil {
-		errs = append(errs, err)
-	}
-	if cfg.keepJobs, err = readKeep(env["LEVQOR_KEEP_JOBS"]); err != nil {
-		errs = append(errs, err)
-	}
-	if cfg.signalsURL, err = signalsURL(env["LEVQOR_SIGNALS"], cfg.databaseURL); err != nil {
-		errs = append(errs, err)
-	}
+	cfg.trustedProxies, errs[4] = httpguard.ParseProxies(env["LEVQOR_TRUSTED_PROXIES"])
+	cfg.guard, errs[5] = readGuard(env["LEVQOR_ORIGINS"], cfg.publicURL)
+	cfg.logMail, errs[8] = oneOf(env, "LEVQOR_MAIL", "log", "off")
+	cfg.linger, errs[7] = atLeast(0, "LEVQOR_LINGER", env["LEVQOR_LINGER"])
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
-		errs = append(errs, errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together"))
+		errs[6] = errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together")
 	}
-	if len(errs) > 0 {
-		return config{}, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		return config{}, err
 	}
-	cfg.secret, err = readSecret(env["LEVQOR_SECRET"], cfg.databaseURL)
+	cfg.oldSecrets = levqor.ParseSecrets(env["LEVQOR_OLD_SECRETS"])
+	cfg.secret, err = bunlevqor.Secret(env["LEVQOR_SECRET"], cfg.databaseURL)
 	return cfg, err
+}
+
+// readGuard makes the guard of what browsers reach.
+func readGuard(origins, publicURL string) (*httpguard.Guard, error) {
+	list := strings.FieldsFunc(origins, func(c rune) bool { return c == ',' || c == ' ' })
+	guard, err := httpguard.New(&httpguard.Options{Origins: list, HTTPS: strings.HasPrefix(publicURL, "https://")})
+	if err != nil {
+		return nil, errors.New("LEVQOR_ORIGINS must hold origins alone, such as https://app.example.com")
+	}
+	return guard, nil
 }
 
 // oneOf reports whether a variable is yes, and refuses what is neither.
@@ -93,54 +112,14 @@ func readKeep(value string) (time.Duration, error) {
 	if value == "forever" {
 		return jobs.Forever, nil
 	}
-	keep, err := time.ParseDuration(value)
-	if err != nil || keep < time.Hour {
-		return 0, errors.New("LEVQOR_KEEP_JOBS must be a duration of at least 1h, such as 168h, or forever")
-	}
-	return keep, nil
+	return atLeast(time.Hour, "LEVQOR_KEEP_JOBS", value)
 }
 
-// signalsURL returns where signals go, nowhere if it is empty.
-func signalsURL(given, databaseURL string) (string, error) {
-	switch {
-	case given == "off":
-		return "", nil
-	case given == "on" && strings.HasPrefix(databaseURL, "sqlite://"):
-		return "", errors.New("LEVQOR_SIGNALS needs PostgreSQL: nodes on a SQLite file share a machine and look often")
-	case given == "on":
-		return databaseURL, nil
-	case strings.HasPrefix(given, "postgres://"), strings.HasPrefix(given, "postgresql://"):
-		return given, nil
-	default:
-		return "", errors.New("LEVQOR_SIGNALS must be off, on or the postgres:// URL of the server")
+// atLeast reads a duration.
+func atLeast(least time.Duration, name, value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least {
+		return 0, fmt.Errorf("%s must be a duration of at least %v", name, least)
 	}
-}
-
-// readSecret returns the secret of the service. With SQLite there is one machine,
-// so a file beside the database will do; nodes on PostgreSQL have to agree.
-func readSecret(given, databaseURL string) ([]byte, error) {
-	if given != "" {
-		return []byte(given), nil
-	}
-	path, isFile := strings.CutPrefix(databaseURL, "sqlite://")
-	if !isFile {
-		return nil, errors.New("LEVQOR_SECRET must be set with PostgreSQL, the same on all nodes; make one with: openssl rand -hex 32")
-	}
-	return levqor.SecretFile(path + ".secret")
-}
-
-// url is what the start prints: the public URL, or the port on this machine.
-func (c config) url(addr net.Addr) string {
-	if c.publicURL != "" {
-		return c.publicURL
-	}
-	scheme := "http"
-	if c.certFile != "" {
-		scheme = "https"
-	}
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return scheme + "://" + addr.String()
-	}
-	return scheme + "://localhost:" + port
+	return d, nil
 }

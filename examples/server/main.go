@@ -3,16 +3,16 @@
 //
 //	go run ./examples/server
 //
-// It is configured by environment variables alone; config.go lists them. On its
-// very first start on a database it prints the owner's API key, once:
+// It is configured by environment variables alone; config.go lists them. On its first
+// start on a database it prints the owner's API key and link, once:
 //
 //	url: http://localhost:8080
 //	owner key: lvq_live_…
+//	owner link: http://localhost:8080/join#lvi_…
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,8 @@ import (
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/httpapi"
+	"github.com/levqor/sdk/levqor/httplogin"
+	"github.com/levqor/sdk/levqor/web"
 )
 
 func main() {
@@ -44,6 +47,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	if err := run(ctx, os.Getenv, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		stop()
@@ -58,29 +62,31 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.addr)
+	if err != nil {
+		return err
+	}
+	if cfg.publicURL == "" {
+		cfg.publicURL = httpapi.LocalURL(listener.Addr(), cfg.certFile != "")
+	}
 	app, metrics, closeAll, err := open(ctx, cfg, log)
 	defer closeAll()
 	if err != nil {
 		return err
 	}
-	handler, err := httpapi.New(app, &httpapi.Options{Logger: log})
+	handler, err := handler(app, cfg, log)
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.addr)
-	if err != nil {
+	fmt.Fprintln(stderr, "url:", cfg.publicURL)
+	if err := app.Announce(ctx, stderr); err != nil {
 		return err
 	}
-	fmt.Fprintln(stderr, "url:", cfg.url(listener.Addr()))
-	token, created, err := app.Keys.EnsureOwner(ctx)
-	if err != nil {
-		return err
-	}
-	if created {
-		fmt.Fprintln(stderr, "owner key:", token)
+	if !cfg.logMail {
+		fmt.Fprintln(stderr, "mail: none is sent, so whoever signs out cannot sign in again; LEVQOR_MAIL=log writes mails here")
 	}
 	parts := []func(context.Context) error{app.Run, func(ctx context.Context) error {
-		return httpapi.Serve(ctx, listener, handler, &httpapi.ServeOptions{CertFile: cfg.certFile, KeyFile: cfg.keyFile, Logger: log})
+		return httpapi.Serve(ctx, listener, handler, &httpapi.ServeOptions{CertFile: cfg.certFile, KeyFile: cfg.keyFile, Linger: cfg.linger, Logger: log})
 	}}
 	if cfg.metricsAddr != "" {
 		scraped, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.metricsAddr)
@@ -92,7 +98,33 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 			return httpapi.Serve(ctx, scraped, metrics, &httpapi.ServeOptions{Logger: log})
 		})
 	}
-	return serve(ctx, parts)
+	return levqor.RunAll(ctx, parts...)
+}
+
+// handler serves the API, and the pages beside it for the same people.
+func handler(app *levqor.App, cfg config, log *slog.Logger) (http.Handler, error) {
+	sessions, err := httplogin.New(app.Sessions, &httplogin.Options{
+		Insecure: strings.HasPrefix(cfg.publicURL, "http://"), TrustedProxies: cfg.trustedProxies,
+	})
+	if err != nil {
+		return nil, err
+	}
+	opts := &httpapi.Options{Logger: log, Guard: cfg.guard, TrustedProxies: cfg.trustedProxies}
+	opts.Authenticator = httpapi.FirstOf(httpapi.SameOrigin(sessions), httpapi.APIKeys(app, opts))
+	api, err := httpapi.New(app, opts)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := web.New(app, &web.Options{Guard: cfg.guard, Sessions: sessions, AllowPrivateProviders: cfg.allowPrivate, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	for _, at := range []string{"/api/", "/healthz", "/readyz"} {
+		mux.Handle(at, api)
+	}
+	return mux, nil
 }
 
 // open opens the database, brings its schema up to date and composes the app and what
@@ -114,9 +146,13 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, s
 	metrics, registry := prometheusjobs.NewMetrics(nil), prometheus.NewRegistry()
 	registry.MustRegister(metrics, prometheusjobs.NewCollector(bunjobs.New(db), &prometheusjobs.Options{Logger: log}))
 	opts := &levqor.Options{
-		Secret: cfg.secret, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
-		Intake: []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
+		Secret: cfg.secret, OldSecrets: cfg.oldSecrets, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
+		PublicURL: cfg.publicURL,
+		Intake:    []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
 		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
+	}
+	if cfg.logMail {
+		opts.Mailer = levqor.NewWriterMailer(os.Stderr)
 	}
 	if cfg.signalsURL != "" {
 		signals, err := pgxjobs.Open(cfg.signalsURL, nil)
@@ -131,21 +167,4 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, s
 		err = httpjobs.Register(app.Registry, &httpjobs.Options{AllowPrivateNetworks: cfg.allowPrivate})
 	}
 	return app, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), closeAll, err
-}
-
-// serve runs all parts until ctx ends or one of them fails, and then waits for all.
-func serve(ctx context.Context, parts []func(context.Context) error) (err error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error)
-	for _, part := range parts {
-		go func() {
-			defer stop()
-			done <- part(ctx)
-		}()
-	}
-	for range parts {
-		err = errors.Join(err, <-done)
-	}
-	return err
 }

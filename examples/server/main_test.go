@@ -23,6 +23,7 @@ import (
 	"github.com/levqor/sdk/client"
 	"github.com/levqor/sdk/internal/dbtest"
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor/bunlevqor"
 )
 
 // build returns the path of the program.
@@ -56,7 +57,9 @@ type process struct {
 	cmd     *exec.Cmd
 	url     string
 	metrics chan string // their URL, if they are served
+	mail    chan string // what is said about mail, if something is
 	key     string      // of the owner, if this process printed it
+	link    string      // of the owner, if this process printed it
 	log     *lockedLog
 }
 
@@ -84,9 +87,9 @@ func start(t *testing.T, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}, metrics: make(chan string, 1)}
+	p := &process{T: t, cmd: exec.Command(path), log: &lockedLog{}, metrics: make(chan string, 1), mail: make(chan string, 1)}
 	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = append(os.Environ(), append([]string{"LEVQOR_ADDR=127.0.0.1:0", "LEVQOR_ALLOW_PRIVATE_NETWORKS=true"}, env...)...)
+	p.cmd.Env = append(os.Environ(), append([]string{"LEVQOR_ADDR=127.0.0.1:0", "LEVQOR_LINGER=0s", "LEVQOR_ALLOW_PRIVATE_NETWORKS=true"}, env...)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +98,7 @@ func start(t *testing.T, env ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
-	urls, keys := make(chan string, 1), make(chan string, 1)
+	urls, keys, links := make(chan string, 1), make(chan string, 1), make(chan string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			if u, ok := strings.CutPrefix(lines.Text(), "url: "); ok {
@@ -104,8 +107,15 @@ func start(t *testing.T, env ...string) *process {
 			if u, ok := strings.CutPrefix(lines.Text(), "metrics: "); ok {
 				p.metrics <- u
 			}
+			if m, ok := strings.CutPrefix(lines.Text(), "mail: "); ok {
+				p.mail <- m
+			}
 			if k, ok := strings.CutPrefix(lines.Text(), "owner key: "); ok {
 				keys <- k
+				continue
+			}
+			if l, ok := strings.CutPrefix(lines.Text(), "owner link: "); ok {
+				links <- l
 				continue
 			}
 			p.log.add(lines.Text())
@@ -123,6 +133,10 @@ func start(t *testing.T, env ...string) *process {
 	select {
 	case p.key = <-keys:
 	case <-time.After(time.Second): // what was printed before the first answer may still be on its way
+	}
+	select {
+	case p.link = <-links:
+	case <-time.After(time.Second):
 	}
 	return p
 }
@@ -183,6 +197,9 @@ func TestTwoServersShareTheWorkAndOneIsKilled(t *testing.T) {
 		two := start(t, env...)
 		if one.key == "" || two.key != "" {
 			t.Fatalf("the owner's keys are %q and %q, want the first alone", one.key, two.key)
+		}
+		if !strings.HasPrefix(one.link, one.url+"/join#lvi_") || two.link != "" {
+			t.Fatalf("the owner's links are %q and %q, want the first alone", one.link, two.link)
 		}
 		survivor := two.client(one.key)
 		wait(ctx, t, half)
@@ -370,7 +387,10 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 		"jobs that would not stay":       {map[string]string{"LEVQOR_KEEP_JOBS": "1m"}, "LEVQOR_KEEP_JOBS must be a duration of at least 1h"},
 		"private networks, neither":      {map[string]string{"LEVQOR_ALLOW_PRIVATE_NETWORKS": "1"}, "LEVQOR_ALLOW_PRIVATE_NETWORKS must be true or false"},
 		"signals on SQLite":              {map[string]string{"LEVQOR_DATABASE_URL": lite, "LEVQOR_SIGNALS": "on"}, "LEVQOR_SIGNALS needs PostgreSQL"},
+		"a pattern of origins":           {map[string]string{"LEVQOR_ORIGINS": "https://*.example.com"}, "LEVQOR_ORIGINS must hold origins alone"},
 		"signals, neither":               {map[string]string{"LEVQOR_SIGNALS": "yes"}, "LEVQOR_SIGNALS must be off, on"},
+		"a wait that is none":            {map[string]string{"LEVQOR_LINGER": "-1s"}, "LEVQOR_LINGER must be a duration"},
+		"a proxy that is no prefix":      {map[string]string{"LEVQOR_TRUSTED_PROXIES": "10.0.0.0/8, proxy"}, "/trusted_proxies/1"},
 		"a certificate without a key":    {map[string]string{"LEVQOR_TLS_CERT_FILE": "x"}, "go together"},
 		"PostgreSQL without a secret":    {map[string]string{"LEVQOR_DATABASE_URL": "postgres://db/x"}, "openssl rand -hex 32"},
 		"SQLite, which keeps its secret": {map[string]string{"LEVQOR_DATABASE_URL": lite}, ""},
@@ -388,6 +408,10 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+	old := map[string]string{"LEVQOR_DATABASE_URL": lite, "LEVQOR_OLD_SECRETS": " one two, three,"}
+	if cfg, err := readConfig(func(name string) string { return old[name] }); err != nil || len(cfg.oldSecrets) != 2 || fmt.Sprintf("%s", cfg.oldSecrets) != "[one two three]" {
+		t.Errorf("readConfig = the old secrets %s, %v; want two", cfg.oldSecrets, err)
+	}
 	if keep, err := readKeep("forever"); err != nil || keep != jobs.Forever {
 		t.Errorf("readKeep = %v, %v; want forever", keep, err)
 	}
@@ -395,9 +419,25 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the file of the secret: %v, %v; want it readable by its owner alone", info, err)
 	}
-	first, err := readSecret("", lite)
-	again, err2 := readSecret("", lite)
+	first, err := bunlevqor.Secret("", lite)
+	again, err2 := bunlevqor.Secret("", lite)
 	if errors.Join(err, err2) != nil || string(first) != string(again) {
 		t.Error("the secret changes from start to start")
+	}
+}
+
+func TestTheServerSaysThatNobodySignsInAgainWithoutMail(t *testing.T) {
+	select {
+	case said := <-start(t).mail:
+		if !strings.Contains(said, "cannot sign in again") {
+			t.Errorf("the server says %q", said)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the server says nothing")
+	}
+	select {
+	case said := <-start(t, "LEVQOR_MAIL=log").mail:
+		t.Errorf("a server with mail says %q", said)
+	default:
 	}
 }

@@ -14,31 +14,46 @@ type technology string
 var rooms = map[string]room{
 	".":                           {"", nil},
 	"client":                      {"internal/fault", []technology{http, oapi}},
-	"jobs":                        {"internal/fault", nil},
-	"jobs/bunjobs":                {"internal/bundb internal/fault jobs", []technology{bun}},
-	"jobs/cronjobs":               {"internal/fault jobs", []technology{cron}},
-	"jobs/httpjobs":               {"internal/egress internal/fault jobs", []technology{http}},
-	"jobs/pgxjobs":                {"internal/fault jobs", []technology{pgxconn}},
-	"jobs/jobstest":               {"internal/fault jobs", nil},
-	"jobs/oteljobs":               {"internal/fault jobs", []technology{otel, http}},
-	"jobs/prometheusjobs":         {"internal/fault jobs", []technology{http, prometheus}},
-	"levqor":                      {"internal/fault jobs levqor/identity", nil},
-	"levqor/identity":             {"internal/fault", nil},
-	"levqor/levqortest":           {"internal/fault jobs levqor levqor/identity", nil},
-	"levqor/bunlevqor":            {"internal/bundb internal/bunopen internal/fault jobs jobs/bunjobs levqor levqor/identity", []technology{bun, pgx, sqlite}},
-	"levqor/httpapi":              {". client internal/fault jobs levqor levqor/httpapi/internal/oas levqor/identity", []technology{http, oapi, validation}},
+	"jobs":                        {"internal/fault internal/timeid", nil},
+	"jobs/bunjobs":                {"internal/bundb internal/fault internal/timeid jobs", []technology{bun}},
+	"jobs/cronjobs":               {"internal/fault internal/timeid jobs", []technology{cron}},
+	"jobs/httpjobs":               {"internal/egress internal/fault internal/timeid jobs", []technology{http}},
+	"jobs/pgxjobs":                {"internal/fault internal/pgxurl internal/timeid jobs", []technology{pgxconn}},
+	"jobs/jobstest":               {"internal/fault internal/timeid jobs", nil},
+	"jobs/oteljobs":               {"internal/fault internal/timeid jobs", []technology{otel, http}},
+	"jobs/prometheusjobs":         {"internal/fault internal/timeid jobs", []technology{http, prometheus}},
+	"levqor":                      {"internal/fault internal/timeid jobs levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{unicode}},
+	"levqor/guard":                {"internal/fault", nil},
+	"levqor/identity":             {"internal/fault internal/timeid", []technology{unicode}},
+	"levqor/login":                {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
+	"levqor/levqortest":           {"internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{unicode}},
+	"levqor/bunlevqor":            {"internal/bundb internal/bunopen internal/fault internal/pgxurl internal/timeid jobs jobs/bunjobs levqor levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{bun, pgx, sqlite, unicode}},
+	"levqor/httpapi":              {". client internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpapi/internal/oas levqor/httpguard levqor/identity levqor/login levqor/sso", []technology{http, oapi, validation, unicode}},
+	"levqor/httpguard":            {"internal/fault levqor/guard", []technology{http}},
+	"levqor/httplogin":            {"internal/fault internal/timeid levqor/guard levqor/httpguard levqor/identity levqor/login", []technology{http, unicode}},
+	"levqor/web":                  {"internal/egress internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpguard levqor/httplogin levqor/identity levqor/login levqor/oidclogin levqor/qrfactor levqor/sso levqor/webauthnfactor", []technology{http, oidc, qr, webauthn, unicode}},
+	"levqor/factor":               {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
+	"levqor/qrfactor":             {"internal/fault", []technology{qr}},
+	"levqor/webauthnfactor":       {"internal/fault internal/timeid levqor/factor levqor/identity", []technology{webauthn, http, unicode}},
+	"levqor/sso":                  {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
+	"levqor/oidclogin":            {"internal/egress internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpguard levqor/identity levqor/login levqor/sso", []technology{http, oidc, unicode}},
 	"levqor/httpapi/internal/oas": {"client internal/fault", []technology{http, oapi}},
 	"internal/archtest":           {"", nil},
+	"internal/asvs":               {"", nil},
 	"internal/bundb":              {"internal/fault", []technology{bun}},
-	"internal/bunopen":            {"internal/fault", []technology{bun, pgx, sqlite}},
-	"internal/dbtest":             {"internal/bunopen internal/fault", []technology{bun, pgx, sqlite}},
+	"internal/bunopen":            {"internal/fault internal/pgxurl", []technology{bun, pgx, sqlite}},
+	"internal/dbtest":             {"internal/bunopen internal/fault internal/pgxurl", []technology{bun, pgx, sqlite}},
 	"internal/egress":             {"", []technology{http}},
 	"internal/fault":              {"", nil},
 	"internal/faults":             {"", nil},
-	"examples/customstore":        {"internal/fault jobs", nil},
-	"examples/jobsonly":           {"internal/bundb internal/fault jobs jobs/bunjobs", []technology{bun, sqlite}},
-	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite}},
-	"examples/server":             {"*", []technology{bun, cron, pgx, prometheus, sqlite, http, oapi, validation}},
+	"internal/pgxurl":             {"", []technology{pgxconn}},
+	"internal/testlog":            {"", nil},
+	"internal/timeid":             {"", nil},
+	"examples/customstore":        {"internal/fault internal/timeid jobs", nil},
+	"examples/jobsonly":           {"internal/bundb internal/fault internal/timeid jobs jobs/bunjobs", []technology{bun, sqlite}},
+	"examples/ownauth":            {"*", []technology{bun, pgx, sqlite, http, oapi, validation, unicode}},
+	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite, unicode}},
+	"examples/server":             {"*", []technology{bun, cron, oidc, pgx, prometheus, qr, sqlite, http, oapi, validation, webauthn, unicode}},
 }
 
 const (
@@ -53,6 +68,19 @@ const (
 		"github.com/go-logr/stdr"
 	prometheus technology = "github.com/prometheus github.com/beorn7/perks github.com/cespare/xxhash/v2 github.com/munnerz/goautoneg " +
 		"google.golang.org/protobuf golang.org/x/sys"
+	// An e-mail address is what a person is known by, and its domain and its spellings have
+	// rules that change with Unicode: written by ourselves they would be wrong, and behind
+	// an interface each host could tell other people apart than the next one. They are
+	// tables and pure functions.
+	unicode technology = "golang.org/x/net golang.org/x/text"
+	// WebAuthn's formats and those of attestations, which the library reads though nobody asks for them.
+	webauthn technology = "github.com/go-webauthn github.com/fxamacker/cbor/v2 github.com/x448/float16 github.com/go-viper/mapstructure/v2 " +
+		"github.com/golang-jwt/jwt/v5 github.com/google/go-tpm github.com/google/uuid github.com/philhofer/fwd github.com/tinylib/msgp " +
+		"golang.org/x/crypto golang.org/x/sys"
+	qr technology = "github.com/piglig/go-qr"
+	// The checks of an ID token are where a mistake lets strangers in, so they are those of a
+	// library that many read; go-jose comes with it.
+	oidc       technology = "github.com/coreos/go-oidc/v3 github.com/go-jose/go-jose/v4 golang.org/x/oauth2"
 	cron       technology = "github.com/robfig/cron/v3"
 	oapi       technology = "github.com/oapi-codegen/runtime github.com/google/uuid github.com/apapsch/go-jsonmerge/v2"
 	validation technology = "github.com/getkin/kin-openapi github.com/go-openapi/jsonpointer github.com/go-openapi/swag/jsonname " +
@@ -63,7 +91,9 @@ const (
 // homes says which packages may import a technology themselves, by the patterns
 // of their names. Programs may import what they like.
 var homes = []struct{ imports, names string }{
-	{"net/http", "client egress oas http*"},
+	{"net/http", "client egress oas http* oidclogin web"}, // what oidclogin does is requests and redirects
+	{"github.com/coreos/go-oidc", "oidclogin"},
+	{"golang.org/x/oauth2", "oidclogin"},
 	{"database/sql", "bun*"},
 	{"github.com/uptrace/bun", "dbtest bun*"},
 	{"github.com/uptrace/bun/dialect", "bundb bunopen"},
@@ -71,7 +101,11 @@ var homes = []struct{ imports, names string }{
 	{"modernc.org", "bunopen"},
 	{"github.com/oapi-codegen", "client oas"},
 	{"github.com/robfig", "cronjobs"},
+	{"github.com/go-webauthn", "webauthnfactor"},
+	{"github.com/piglig", "qrfactor"},
 	{"go.opentelemetry.io", "otel*"},
+	{"golang.org/x/net", "identity"},
+	{"golang.org/x/text", "identity"},
 	{"github.com/prometheus", "prometheusjobs"},
 	{"github.com/getkin", "httpapi"},
 	{"github.com/go-playground", "httpapi"},

@@ -19,7 +19,7 @@ import (
 func busy(s *sqlite, programs int) measure {
 	return measure{name: fmt.Sprintf("sqlite.busy.%d", programs), repeat: 1, ours: func(ctx context.Context) (figures, error) {
 		path := s.next()
-		var all []*levqor
+		var all []*engine
 		for range programs {
 			db, err := bunopen.Open("sqlite://" + path)
 			if err != nil {
@@ -53,7 +53,7 @@ func (c *busyCount) pass(err error) error {
 }
 
 // crowd enqueues, reads, cancels and works off from 64 goroutines.
-func (c *busyCount) crowd(ctx context.Context, s *sqlite, all []*levqor) (figures, error) {
+func (c *busyCount) crowd(ctx context.Context, s *sqlite, all []*engine) (figures, error) {
 	const goroutines = 64
 	used, err := s.speed(ctx, func(ctx context.Context) (int, error) {
 		return 4 * s.singles, c.working(ctx, all, func(ctx context.Context) error {
@@ -80,7 +80,7 @@ func use(ctx context.Context, queue *jobs.Queue, i int) error {
 }
 
 // working runs a worker of each program while fn runs.
-func (c *busyCount) working(ctx context.Context, all []*levqor, fn func(context.Context) error) error {
+func (c *busyCount) working(ctx context.Context, all []*engine, fn func(context.Context) error) error {
 	if len(all) == 0 {
 		return fn(ctx)
 	}

@@ -12,7 +12,7 @@ import (
 // bulkCancel is how long claims take while a million jobs of another tenant in the same
 // queue are cancelled, and before.
 func bulkCancel(db database, p plan) measure {
-	return measure{name: db.name() + ".cancel", repeat: 1, ours: on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return measure{name: db.name() + ".cancel", repeat: 1, ours: on(db, func(ctx context.Context, l *engine) (figures, error) {
 		flood := &jobs.EnqueueOptions{Tenant: "flood"}
 		_, err := l.insertMany(ctx, p.million(), 1000, 1, func(int) *jobs.EnqueueOptions { return flood })
 		if err != nil {

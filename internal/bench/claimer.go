@@ -12,13 +12,13 @@ import (
 
 // claimer is a node that claims and settles by itself, without a worker.
 type claimer struct {
-	*levqor
+	*engine
 	store *bunjobs.Store
 	node  jobs.NodeID
 }
 
-func newClaimer(ctx context.Context, l *levqor) (*claimer, error) {
-	c := &claimer{levqor: l, store: bunjobs.New(l.db), node: jobs.NodeID(rand.Int64())}
+func newClaimer(ctx context.Context, l *engine) (*claimer, error) {
+	c := &claimer{engine: l, store: bunjobs.New(l.db), node: jobs.NodeID(rand.Int64())}
 	return c, c.store.Join(ctx, jobs.Node{ID: c.node, Name: "bench"}, 24*time.Hour, time.Time{})
 }
 

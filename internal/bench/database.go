@@ -12,7 +12,7 @@ type database interface {
 	name() string
 	// empty returns our queue on empty tables, and what to do when it is not needed
 	// any more.
-	empty(ctx context.Context) (l *levqor, done func(), err error)
+	empty(ctx context.Context) (l *engine, done func(), err error)
 	// rest lets a database that was filled come to rest.
 	rest(ctx context.Context) error
 	// speed does work and returns how fast it went and what it took.
@@ -26,7 +26,7 @@ type database interface {
 type work = func(ctx context.Context) (int, error)
 
 // on is a sample of our queue on empty tables.
-func on(db database, fn func(ctx context.Context, l *levqor) (figures, error)) sample {
+func on(db database, fn func(ctx context.Context, l *engine) (figures, error)) sample {
 	return func(ctx context.Context) (figures, error) {
 		l, done, err := db.empty(ctx)
 		if err != nil {
@@ -39,14 +39,14 @@ func on(db database, fn func(ctx context.Context, l *levqor) (figures, error)) s
 
 // insertMany is a sample of insertions into empty tables, size a call.
 func insertMany(db database, n, size, callers int) sample {
-	return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return on(db, func(ctx context.Context, l *engine) (figures, error) {
 		return db.speed(ctx, func(ctx context.Context) (int, error) { return l.insertMany(ctx, n, size, callers, nil) })
 	})
 }
 
 // insert is a sample of insertions one by one into empty tables.
 func insert(db database, n, callers int) sample {
-	return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return on(db, func(ctx context.Context, l *engine) (figures, error) {
 		return db.speed(ctx, func(ctx context.Context) (int, error) { return l.insert(ctx, n, callers) })
 	})
 }
@@ -57,12 +57,12 @@ type burning struct {
 	size   int                                        // of the calls that store them
 	worker *jobs.WorkerOptions                        // may be nil
 	with   func(i int) *jobs.EnqueueOptions           // may be nil
-	queue  func(ctx context.Context, l *levqor) error // sets the queue up; may be nil
+	queue  func(ctx context.Context, l *engine) error // sets the queue up; may be nil
 }
 
 // burnDown is a sample of jobs worked off.
 func burnDown(db database, b burning) sample {
-	return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return on(db, func(ctx context.Context, l *engine) (figures, error) {
 		if b.queue != nil {
 			if err := b.queue(ctx, l); err != nil {
 				return nil, err

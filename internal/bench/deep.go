@@ -16,14 +16,14 @@ func deep(db database, p plan) []measure {
 	var all []measure
 	for _, depth := range []struct {
 		name string
-		fill func(ctx context.Context, l *levqor) error
+		fill func(ctx context.Context, l *engine) error
 	}{
-		{"empty", func(context.Context, *levqor) error { return nil }},
-		{"ready", func(ctx context.Context, l *levqor) error { return fillLive(ctx, l, p.rows, nil) }},
-		{"scheduled", func(ctx context.Context, l *levqor) error { return fillLive(ctx, l, p.rows, overADay(p.rows)) }},
-		{"done", func(ctx context.Context, l *levqor) error { return fillDone(ctx, l, p.rows) }},
+		{"empty", func(context.Context, *engine) error { return nil }},
+		{"ready", func(ctx context.Context, l *engine) error { return fillLive(ctx, l, p.rows, nil) }},
+		{"scheduled", func(ctx context.Context, l *engine) error { return fillLive(ctx, l, p.rows, overADay(p.rows)) }},
+		{"done", func(ctx context.Context, l *engine) error { return fillDone(ctx, l, p.rows) }},
 	} {
-		all = append(all, measure{name: db.name() + ".claim." + depth.name, repeat: 1, ours: on(db, func(ctx context.Context, l *levqor) (figures, error) {
+		all = append(all, measure{name: db.name() + ".claim." + depth.name, repeat: 1, ours: on(db, func(ctx context.Context, l *engine) (figures, error) {
 			if err := depth.fill(ctx, l); err != nil {
 				return nil, err
 			}
@@ -40,7 +40,7 @@ func deep(db database, p plan) []measure {
 // filling is how many jobs of a deep table one call stores.
 const filling = 10_000
 
-func fillLive(ctx context.Context, l *levqor, n int, with func(i int) *jobs.EnqueueOptions) error {
+func fillLive(ctx context.Context, l *engine, n int, with func(i int) *jobs.EnqueueOptions) error {
 	_, err := l.insertMany(ctx, n, filling, 1, with)
 	return err
 }
@@ -53,7 +53,7 @@ func overADay(n int) func(i int) *jobs.EnqueueOptions {
 }
 
 // fillDone completes n jobs, part by part.
-func fillDone(ctx context.Context, l *levqor, n int) error {
+func fillDone(ctx context.Context, l *engine, n int) error {
 	c, err := newClaimer(ctx, l)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func fillDone(ctx context.Context, l *levqor, n int) error {
 
 // looks times what has to stay fast however deep the tables are: claims of 1 and of 100
 // jobs while jobs trickle in and workers promote, and questions.
-func looks(ctx context.Context, l *levqor, p plan) (figures, error) {
+func looks(ctx context.Context, l *engine, p plan) (figures, error) {
 	c, err := newClaimer(ctx, l)
 	if err != nil {
 		return nil, err

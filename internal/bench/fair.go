@@ -13,7 +13,7 @@ import (
 func fair(db database, p plan) measure {
 	const took = 10 * time.Millisecond
 	lasts := time.Duration(p.million()/100) * took // the flood, if no place is ever free
-	return measure{name: db.name() + ".fair", repeat: 1, ours: on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return measure{name: db.name() + ".fair", repeat: 1, ours: on(db, func(ctx context.Context, l *engine) (figures, error) {
 		flood := &jobs.EnqueueOptions{Tenant: "flood"}
 		_, err := l.insertMany(ctx, p.million(), 1000, 1, func(int) *jobs.EnqueueOptions { return flood })
 		if err != nil {

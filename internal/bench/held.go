@@ -17,7 +17,7 @@ const offered = 800
 // minutes at most, since there nothing changes.
 func held(db database, p plan) measure {
 	load := func(d time.Duration, hold func(context.Context) (func(), error)) sample {
-		return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+		return on(db, func(ctx context.Context, l *engine) (figures, error) {
 			release, err := hold(ctx)
 			if err != nil {
 				return nil, err
@@ -36,7 +36,7 @@ func held(db database, p plan) measure {
 // offered enqueues 800 jobs a second one by one from four callers. It returns how many a
 // second were completed and how long claims took: all of them, and those of the last
 // tenth of the time, when most is left behind.
-func (l *levqor) offered(ctx context.Context, d time.Duration) (figures, error) {
+func (l *engine) offered(ctx context.Context, d time.Duration) (figures, error) {
 	var count atomic.Int64
 	l.work = func(noop) { count.Add(1) }
 	store := &timed{Store: bunjobs.New(l.db)}

@@ -19,7 +19,7 @@ func limits(db database, p plan) []measure {
 	rated := keyed
 	rated.RatePerKey = bound.Rate
 	burn := func(with func(i int) *jobs.EnqueueOptions, settings jobs.QueueSettings) sample {
-		return burnDown(db, burning{n: p.jobs, size: 1000, worker: tuned(), with: with, queue: func(ctx context.Context, l *levqor) error {
+		return burnDown(db, burning{n: p.jobs, size: 1000, worker: tuned(), with: with, queue: func(ctx context.Context, l *engine) error {
 			settings.Queue = jobs.DefaultQueue
 			return jobs.NewQueues(bunjobs.New(l.db)).Put(ctx, settings)
 		}})

@@ -44,7 +44,7 @@ type plan struct {
 	jobs       int           // of a burn-down: what names call 100k
 	singles    int           // of the insertions one by one
 	sqliteJobs int           // of what is slow on SQLite
-	window     time.Duration // of a burn-down that would take minutes
+	window     time.Duration // of a burn-down that would take minutes, and of requests
 	latency    time.Duration
 	limit      time.Duration // of one sample, for when something hangs
 	// The rest is for the whole table.
@@ -132,6 +132,7 @@ func measures(pg *postgres, lite *sqlite, p plan) []measure {
 	}
 	all = append(all, pg.further(p)...)
 	all = append(all, lite.further()...)
+	all = append(all, httpCreate(lite, p.window))
 	for _, db := range []database{pg, lite} {
 		all = append(all, limits(db, p)...)
 		all = append(all, fair(db, p), bulkCancel(db, p))

@@ -22,7 +22,7 @@ type postgres struct {
 	server, base string // the server's own database, and the name of ours
 	tables       string // those to empty
 	pool         *pgxpool.Pool
-	ours         *levqor
+	ours         *engine
 	river        riverQueue[pgx.Tx]
 }
 
@@ -53,7 +53,7 @@ func (p *postgres) open(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	if p.ours, err = newLevqor(ctx, db); err != nil {
+	if p.ours, err = newEngine(ctx, db); err != nil {
 		return err
 	}
 	config, err := pgxpool.ParseConfig(address)
@@ -106,7 +106,7 @@ func (p *postgres) drop() {
 
 func (p *postgres) name() string { return "pg" }
 
-func (p *postgres) empty(ctx context.Context) (*levqor, func(), error) {
+func (p *postgres) empty(ctx context.Context) (*engine, func(), error) {
 	p.ours.work = func(noop) {}
 	return p.ours, func() {}, p.exec(ctx, "TRUNCATE "+p.tables,
 		"UPDATE levqor_jobs_recount SET due_at = 'epoch', count_at = 'epoch', counted_at = NULL", "CHECKPOINT")

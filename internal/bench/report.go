@@ -47,6 +47,7 @@ var compared = [][2]string{
 	{"sqlite.burndown.rates", "none"},
 	{"pg.held", "none"},
 	{"sqlite.held", "none"},
+	{"http.create", "pocketbase"},
 }
 
 // print prints all that was measured.

@@ -71,7 +71,7 @@ func (s *sqlite) opened(fn func(ctx context.Context, db *sql.DB) (figures, error
 
 func (s *sqlite) name() string { return "sqlite" }
 
-func (s *sqlite) empty(ctx context.Context) (*levqor, func(), error) {
+func (s *sqlite) empty(ctx context.Context) (*engine, func(), error) {
 	db, err := bunopen.Open("sqlite://" + s.next())
 	if err != nil {
 		return nil, nil, err
@@ -80,8 +80,8 @@ func (s *sqlite) empty(ctx context.Context) (*levqor, func(), error) {
 }
 
 // open returns our queue on a new file, and what closes it.
-func open(ctx context.Context, db *bun.DB) (*levqor, func(), error) {
-	l, err := newLevqor(ctx, db)
+func open(ctx context.Context, db *bun.DB) (*engine, func(), error) {
+	l, err := newEngine(ctx, db)
 	if err != nil {
 		_ = db.Close()
 		return nil, nil, err
@@ -121,7 +121,7 @@ func (s *sqlite) hold(ctx context.Context) (func(), error) {
 // durable is SQLite that waits for the disk at each commit.
 type durable struct{ *sqlite }
 
-func (d durable) empty(ctx context.Context) (*levqor, func(), error) {
+func (d durable) empty(ctx context.Context) (*engine, func(), error) {
 	db, err := dial(d.next(), "FULL", "immediate")
 	if err != nil {
 		return nil, nil, err

@@ -78,8 +78,8 @@ func ByIndex(ctx context.Context, tx bun.Tx) error {
 // already. A transaction of its own that fails because another one was in its
 // way is run again, a few times.
 func InTx(ctx context.Context, db bun.IDB, fn func(ctx context.Context, tx bun.Tx) error) error {
-	if _, nested := db.(bun.Tx); nested {
-		return db.RunInTx(ctx, nil, fn)
+	if _, nested := db.(bun.Tx); nested { // of which bun gives fn the context, maybe another caller's
+		return db.RunInTx(ctx, nil, func(_ context.Context, tx bun.Tx) error { return fn(ctx, tx) })
 	}
 	var err error
 	for range 5 {

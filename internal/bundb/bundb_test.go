@@ -287,3 +287,106 @@ func TestMigrationsWithoutFilesOrNumbersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAFixedStatementKnowsTheInstantOfItsCall(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		query := bundb.FixedAt{SQL: "SELECT ?now, ?0 || '', ?now - ?1"}
+		ask := func(db bun.IDB, now time.Time) time.Time {
+			t.Helper()
+			var at, less int64
+			var text string
+			err := query.Each(t.Context(), db, now, func(scan func(...any) error) error { return scan(&at, &text, &less) }, "it's ?0 ?now $1", int64(5))
+			if err != nil || text != "it's ?0 ?now $1" || less != at-5 {
+				t.Fatalf("Each = %d, %q, %d, %v", at, text, less, err)
+			}
+			return time.UnixMicro(at)
+		}
+		check := func(db bun.IDB) {
+			t.Helper()
+			for _, want := range []time.Time{time.Date(2031, 5, 6, 7, 8, 9, 123456789, time.UTC), time.Date(1931, 5, 6, 7, 8, 9, 0, time.UTC)} {
+				if got := ask(db, want); !got.Equal(want.Truncate(time.Microsecond)) {
+					t.Errorf("?now at %v is %v", want, got)
+				}
+			}
+			if got := ask(db, time.Time{}); time.Since(got).Abs() > time.Minute {
+				t.Errorf("?now by the database's clock is %v", got)
+			}
+		}
+		check(db)
+		if err := bundb.InTx(t.Context(), db, func(_ context.Context, tx bun.Tx) error {
+			check(tx)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestAFixedStatementWritesTheInstantIntoColumns(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		kind := map[bool]string{true: "bigint", false: "timestamptz"}[bundb.SingleWriter(db)]
+		if _, err := db.ExecContext(t.Context(), "CREATE TABLE moments (n bigint, at "+kind+", later "+kind+")"); err != nil {
+			t.Fatal(err)
+		}
+		write := bundb.FixedAt{SQL: "INSERT INTO moments (n, at, later) VALUES (?0, ?at, ?at+1)"}
+		for n, now := range []time.Time{time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC), {}} {
+			if stored, err := write.Exec(t.Context(), db, now, n, time.Hour.Microseconds()); stored != 1 || err != nil {
+				t.Fatalf("Exec = %d, %v", stored, err)
+			}
+			var at, later bundb.Time
+			if err := db.NewRaw("SELECT at, later FROM moments WHERE n = ?", n).Scan(t.Context(), &at, &later); err != nil {
+				t.Fatal(err)
+			}
+			if later.Sub(at.Time) != time.Hour || !now.IsZero() && !at.Equal(now) || now.IsZero() && time.Since(at.Time).Abs() > time.Minute {
+				t.Errorf("at %v the columns hold %v and %v", now, at, later)
+			}
+		}
+	})
+}
+
+// What is kept prepared outlives changes of the schema and errors.
+func TestAPreparedStatementSeesTheSchemaAsItIs(t *testing.T) {
+	each(t, func(t *testing.T, db *bun.DB) {
+		query := bundb.FixedAt{SQL: "SELECT n FROM kept WHERE n < ?now"}
+		count := func() (n int, err error) {
+			err = query.Each(t.Context(), db, time.Time{}, func(func(...any) error) error { n++; return nil })
+			return n, err
+		}
+		if _, err := count(); err == nil {
+			t.Error("a table that is not there was read")
+		}
+		for _, step := range []string{"CREATE TABLE kept (n bigint)", "INSERT INTO kept VALUES (1)", "ALTER TABLE kept ADD COLUMN m bigint", "CREATE INDEX kept_n ON kept (n)"} {
+			if _, err := db.ExecContext(t.Context(), step); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := count(); err != nil || n != 1 && step != "CREATE TABLE kept (n bigint)" {
+				t.Errorf("after %s: Each = %d rows, %v", step, n, err)
+			}
+		}
+	})
+}
+
+// A statement that is being read may be run again: each run has its own. PostgreSQL's
+// connections read one query at a time.
+func TestAPreparedQueryRunsWithinItselfOnSQLite(t *testing.T) {
+	query := bundb.Fixed{SQL: "WITH RECURSIVE s (n) AS (SELECT ?0 UNION ALL SELECT n + 1 FROM s WHERE n < 3) SELECT n FROM s"}
+	err := bundb.InTx(t.Context(), dbtest.Open(t, dbtest.SQLite(t)), func(ctx context.Context, tx bun.Tx) error {
+		var seen []int
+		err := query.Each(ctx, tx, func(scan func(...any) error) error {
+			var n, last int
+			err := scan(&n)
+			if err == nil {
+				err = query.Each(ctx, tx, func(scan func(...any) error) error { return scan(&last) }, n)
+			}
+			seen = append(seen, n, last)
+			return err
+		}, 1)
+		if want := []int{1, 3, 2, 3, 3, 3}; !slices.Equal(seen, want) {
+			t.Errorf("Each saw %v, want %v", seen, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

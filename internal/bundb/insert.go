@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	"github.com/uptrace/bun/schema"
 )
 
-// InsertOne is a statement that stores one row or none. PostgreSQL gets the values
+// InsertOne is a statement that stores one row or none. The database gets the values
 // apart from the text and keeps its plan: bun writes values into the text, and
 // reading and planning that again takes longer than storing the row, measured.
 type InsertOne struct {
@@ -27,6 +28,8 @@ type InsertOne struct {
 	Key string
 
 	texts sync.Map // for PostgreSQL: from shape to texts
+	once  sync.Once
+	fixed Fixed // for SQLite
 }
 
 // shape is what the text for PostgreSQL depends on.
@@ -60,8 +63,11 @@ var placeholder = regexp.MustCompile(`\?\d+`)
 // Run returns whether the row was stored, and the instant that now stood for.
 func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants Instants, values ...any) (ok bool, at time.Time, err error) {
 	now = Clock(db, now)
+	if !postgres(db) {
+		return q.runOnFile(ctx, db, now, instants, values)
+	}
 	direct := direct(db)
-	if !postgres(db) || direct == nil {
+	if direct == nil {
 		return q.runWritten(ctx, db, now, instants, values)
 	}
 	soon := now.IsZero() && instants.At.IsZero() && instants.Delay == 0
@@ -70,7 +76,7 @@ func (q *InsertOne) Run(ctx context.Context, db bun.IDB, now time.Time, instants
 	if _, alone := db.(*bun.DB); alone {
 		text = texts.alone
 	}
-	values = append(values, instants.Later.Microseconds())
+	values = append(slices.Clip(values), instants.Later.Microseconds())
 	if !soon {
 		values = append(values, micros(now), micros(instants.At), instants.Delay.Microseconds())
 	}
@@ -98,7 +104,7 @@ func (q *InsertOne) textsOf(db bun.IDB, shape shape, n int) texts {
 	text := strings.NewReplacer("?now", clock, "?due", start, "?later", start+plus(n),
 		"?since", literal(db, shape.since), "?until", literal(db, shape.until)).Replace(q.SQL)
 	const returning = " RETURNING created_at"
-	text = numbered(text)
+	text = numbered("$", text)
 	t := texts{alone: text + returning, joined: text + q.unlessTaken() + returning}
 	q.texts.Store(shape, t)
 	return t
@@ -116,8 +122,32 @@ func instant(i int, otherwise string) string {
 }
 
 // plus adds parameter i, of microseconds.
-func plus(i int) string {
-	return " + CAST(?" + strconv.Itoa(i) + " AS bigint) * interval '1 microsecond'"
+func plus(i int) string { return later("?" + strconv.Itoa(i)) }
+
+// later adds a number of microseconds.
+func later(micros string) string {
+	return " + CAST(" + micros + " AS bigint) * interval '1 microsecond'"
+}
+
+// runOnFile runs the statement on SQLite, which has no partitions and no clock: all
+// instants are values.
+func (q *InsertOne) runOnFile(ctx context.Context, db bun.IDB, now time.Time, instants Instants, values []any) (ok bool, at time.Time, err error) {
+	n := len(values)
+	q.once.Do(func() {
+		place := func(i int) string { return "?" + strconv.Itoa(n+i) }
+		q.fixed.SQL = strings.NewReplacer("?now", place(0), "?due", place(1), "?later", place(2), "?since", place(3), "?until", place(4)).Replace(q.SQL) + q.unlessTaken()
+	})
+	start := instants.start(now)
+	stored, err := q.fixed.Exec(ctx, db, append(slices.Clip(values), micros(now), micros(start), micros(start.Add(instants.Later)), micros(instants.Since), micros(instants.Until))...)
+	return stored == 1, now, err
+}
+
+// start returns when the row is due.
+func (i Instants) start(now time.Time) time.Time {
+	if i.At.IsZero() {
+		return now.Add(i.Delay)
+	}
+	return i.At
 }
 
 // runWritten writes the values into the text.
@@ -129,11 +159,8 @@ func (q *InsertOne) runWritten(ctx context.Context, db bun.IDB, now time.Time, i
 	n := len(values)
 	text := strings.NewReplacer("?now", "?"+strconv.Itoa(n), "?due", "?"+strconv.Itoa(n+1), "?later", "?"+strconv.Itoa(n+2),
 		"?since", literal(db, instants.Since), "?until", literal(db, instants.Until)).Replace(q.SQL) + q.unlessTaken()
-	start := instants.At
-	if start.IsZero() {
-		start = now.Add(instants.Delay)
-	}
-	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(values, Time{now}, Time{start}, Time{start.Add(instants.Later)})...))
+	start := instants.start(now)
+	stored, err := Exec(ctx, db, bun.SafeQuery(text, append(slices.Clip(values), Time{now}, Time{start}, Time{start.Add(instants.Later)})...))
 	return stored == 1, now, err
 }
 
@@ -147,6 +174,7 @@ func literal(db bun.IDB, t time.Time) string {
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 // direct returns what is below bun, or nil if db is something else.

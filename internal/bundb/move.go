@@ -3,6 +3,7 @@ package bundb
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
@@ -19,7 +20,7 @@ type Move struct {
 	// such column.
 	Where bun.Safe
 	// Columns are those to write in To, and Select is what to write, in terms of
-	// j and v.
+	// j and what v has beside the id.
 	Columns bun.Safe
 	Select  schema.QueryAppender
 }
@@ -30,30 +31,54 @@ func (m Move) Run(ctx context.Context, tx bun.Tx) (some [][2]int64, all bool, er
 	if postgres(tx) {
 		return m.runNested(ctx, tx)
 	}
-	ids := make([]int64, m.Rows.Len)
-	for i := range ids {
-		ids[i], _ = m.Rows.Columns[0].Int(i)
-	}
-	n, err := Exec(ctx, tx, bun.SafeQuery("WITH v AS (?) INSERT INTO ? (?) SELECT ? FROM v CROSS JOIN ? AS j WHERE j.id = v.id AND j.epoch = v.epoch AND ?",
-		m.Rows, m.To, m.Columns, m.Select, m.From, m.Where))
+	id := func(i int) int64 { v, _ := m.Rows.Columns[0].Int(i); return v }
+	found := spans(m.Rows.Len, id, m.alike)
+	n, err := Exec(ctx, tx, bun.SafeQuery("WITH v AS (?) INSERT INTO ? (?) SELECT ? FROM v CROSS JOIN ? AS j WHERE ?",
+		m.ofSpans(found), m.To, m.Columns, m.Select, m.From, m.match()))
 	if err != nil {
 		return nil, false, err
 	}
-	if all = n == len(ids); !all {
-		ids = ids[:0]
-		err = Each(ctx, tx, bun.SafeQuery("WITH v AS (?) SELECT j.id, j.epoch FROM v CROSS JOIN ? AS j WHERE j.id = v.id AND j.epoch = v.epoch AND ?", m.Rows, m.From, m.Where),
-			func(scan func(...any) error) error {
-				var moved [2]int64
-				err := scan(&moved[0], &moved[1])
-				some, ids = append(some, moved), append(ids, moved[0])
-				return err
-			})
-		if err != nil || len(some) == 0 {
-			return some, false, err
-		}
+	if n == m.Rows.Len {
+		return nil, true, m.remove(ctx, tx, spans(n, id, nil))
 	}
-	_, err = tx.NewRaw("DELETE FROM ? WHERE id IN (?)", m.From, bun.List(ids)).Exec(ctx)
-	return some, all, err
+	err = Each(ctx, tx, bun.SafeQuery("WITH v AS (?) SELECT j.id, j.epoch FROM v CROSS JOIN ? AS j WHERE ?", m.ofSpans(found), m.From, m.match()),
+		func(scan func(...any) error) error {
+			var moved [2]int64
+			err := scan(&moved[0], &moved[1])
+			some = append(some, moved)
+			return err
+		})
+	if err != nil {
+		return nil, false, err
+	}
+	return some, false, m.remove(ctx, tx, spans(len(some), func(i int) int64 { return some[i][0] }, nil))
+}
+
+// match says which rows of From belong to which span.
+func (m Move) match() schema.QueryAppender {
+	return bun.SafeQuery("j.id BETWEEN v.first AND v.last AND j.epoch = v.epoch AND ?", m.Where)
+}
+
+// alike reports whether two rows have all but their ids in common.
+func (m Move) alike(a, b int) bool {
+	return !slices.ContainsFunc(m.Rows.Columns[1:], func(c Column) bool { return !c.alike(a, b) })
+}
+
+// ofSpans returns the rows with a row for each span, which has its first and its last id.
+func (m Move) ofSpans(all []span) Rows {
+	columns := []Column{
+		{Name: "first", Int: func(i int) (int64, bool) { return all[i].first, true }},
+		{Name: "last", Int: func(i int) (int64, bool) { return all[i].last, true }},
+	}
+	for _, c := range m.Rows.Columns[1:] {
+		columns = append(columns, c.at(func(i int) int { return all[i].row }))
+	}
+	return Rows{Len: len(all), Columns: columns}
+}
+
+// remove deletes rows from From.
+func (m Move) remove(ctx context.Context, tx bun.Tx, all []span) error {
+	return bySpans(ctx, tx, all, bun.SafeQuery("DELETE FROM ?", m.From))
 }
 
 // runNested does it in one statement. The planner takes an array that it cannot see for ten

@@ -97,6 +97,16 @@ func (p Partitions) Change(ctx context.Context, db bun.IDB, fn func(ctx context.
 	return changed && err == nil, err
 }
 
+// Hold keeps others from making or removing partitions until the transaction ends. A statement
+// that was planned before a partition was made does not look into it, and misses rows that
+// have moved there.
+func (p Partitions) Hold(ctx context.Context, tx bun.Tx) error {
+	if !postgres(tx) {
+		return nil
+	}
+	return run(ctx, tx, bun.SafeQuery("LOCK TABLE ? IN SHARE UPDATE EXCLUSIVE MODE", p.only()))
+}
+
 // Make makes a partition and moves rows of its time into it that stand in the default
 // partition, which it locks. PostgreSQL reads all of the default partition meanwhile.
 func (p Partitions) Make(ctx context.Context, tx bun.Tx, fallback, part Partition) error {

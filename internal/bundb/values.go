@@ -114,20 +114,37 @@ func (r Rows) appendTuples(b []byte, columns []Column) []byte {
 
 // Constant reports whether the first n rows have the same value.
 func (c Column) Constant(n int) bool {
-	if c.Int != nil {
-		return same(n, c.Int)
-	}
-	return same(n, c.Text)
-}
-
-func same[T comparable](n int, value func(i int) (T, bool)) bool {
-	first, ok := value(0)
 	for i := 1; i < n; i++ {
-		if v, isSet := value(i); v != first || isSet != ok {
+		if !c.alike(0, i) {
 			return false
 		}
 	}
 	return true
+}
+
+// alike reports whether two rows have the same value.
+func (c Column) alike(i, j int) bool {
+	if c.Int != nil {
+		return equal(c.Int, i, j)
+	}
+	return equal(c.Text, i, j)
+}
+
+func equal[T comparable](value func(i int) (T, bool), i, j int) bool {
+	a, isSet := value(i)
+	b, alsoSet := value(j)
+	return a == b && isSet == alsoSet
+}
+
+// at returns the column of rows that are picked from its own.
+func (c Column) at(pick func(i int) int) Column {
+	picked := Column{Name: c.Name}
+	if c.Int != nil {
+		picked.Int = func(i int) (int64, bool) { return c.Int(pick(i)) }
+	} else {
+		picked.Text = func(i int) (string, bool) { return c.Text(pick(i)) }
+	}
+	return picked
 }
 
 func (c Column) cast() string {

@@ -18,14 +18,17 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the driver named "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/levqor/sdk/internal/fault"
+	"github.com/levqor/sdk/internal/pgxurl"
 )
 
 // Open opens the database at a URL without connecting to it: "sqlite://" and the
 // path of a file, or a "postgres://" URL as libpq reads it. It returns an
 // ErrInvalid, which never repeats the URL, for anything else.
+// Servers on other machines are reached over TLS alone and prove who they are, unless
+// sslmode in the URL says otherwise.
 func Open(address string) (*bun.DB, error) {
 	scheme, rest, _ := strings.Cut(address, "://")
 	switch scheme {
@@ -60,17 +63,18 @@ func openSQLite(path string) (*bun.DB, error) {
 		"wal_autocheckpoint(4000)",
 	}}
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: slashed(path), RawQuery: params.Encode()}).String()
-	db, err := sql.Open("sqlite", dsn)
+	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fault.Opaque(fault.ErrUnavailable, err)
 	}
+	db := sql.OpenDB(fileConnector{connector})
 	db.SetMaxOpenConns(1)
 	return bun.NewDB(db, sqlitedialect.New()), nil
 }
 
 // openPostgres opens a pool.
 func openPostgres(address string) (*bun.DB, error) {
-	config, err := pgx.ParseConfig(address)
+	config, err := pgxurl.Parse(address)
 	if err != nil {
 		return nil, invalid("invalid_url", "is not a PostgreSQL URL")
 	}

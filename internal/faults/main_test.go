@@ -44,10 +44,11 @@ func perform(raw string) int {
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	say("awake", 0, 0, "")
 	db, err := bunopen.Open(t.URL)
 	if err == nil {
 		defer db.Close()
-		err = map[string]func(context.Context, task, *database) error{"work": work, "enqueue": enqueue, "schedule": schedule}[t.Role](ctx, t, db)
+		err = map[string]func(context.Context, task, *database) error{"work": work, "enqueue": enqueue, "schedule": schedule, "take": take, "serve": serve}[t.Role](ctx, t, db)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, t.Role, err, fault.Cause(err))

@@ -148,10 +148,22 @@ func (c *child) kill() {
 	<-c.ended
 }
 
+// signal sends a signal as soon as the child takes any: until then SIGTERM would kill it.
 func (c *child) signal(s syscall.Signal) {
 	c.Helper()
+	c.await(patience, "the child takes signals", func() bool { return c.told("awake") > 0 || c.over() })
 	if err := c.cmd.Process.Signal(s); err != nil {
 		c.Fatal(err)
+	}
+}
+
+// over reports whether the child has ended.
+func (c *child) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -13,7 +13,7 @@ type database = bun.DB
 
 // task says what a child process does.
 type task struct {
-	// Role is work, enqueue or schedule.
+	// Role is work, enqueue, schedule, take or serve.
 	Role string
 	URL  string
 	// Quiet children tell their sums each Period and nothing about single jobs.
@@ -23,6 +23,14 @@ type task struct {
 	// Places, Lease, Heartbeat and Drain are those of a worker.
 	Places                  int
 	Lease, Heartbeat, Drain time.Duration
+
+	// Linger is how long a node takes requests after SIGTERM. Places below 0 make one
+	// without a worker.
+	Linger time.Duration
+
+	// Calls is how many calls to make at the same time once the file Gate is there.
+	Calls int
+	Gate  string
 
 	// Rate is how many jobs to enqueue in a second, Batch at once.
 	Rate, Batch int

@@ -74,6 +74,12 @@ func TestDeadLetterStore(t *testing.T) {
 	})
 }
 
+func TestSealedStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
+		jobstest.TestSealedStore(t, func(t *testing.T) jobstest.SealedStore { return bunjobs.New(open(t, fresh(t))) })
+	})
+}
+
 func TestHistoryStore(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
 		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return bunjobs.New(open(t, fresh(t))) })

@@ -13,15 +13,30 @@ import (
 	"github.com/levqor/sdk/jobs"
 )
 
-// claimSQL takes the jobs of a subquery in one statement. The node's row is locked
-// against being deleted, so Rescue either sees these jobs or makes the claim find
-// no node.
-const claimSQL = `
-	WITH n AS (SELECT id FROM levqor_jobs_node WHERE id = ?0 AND lease_until > ?1 ?2)
-	UPDATE levqor_jobs_live AS j
-	SET state = 3, node = ?0, attempt = attempt + 1, epoch = epoch + 1, started_at = ?1, fraction = 0, note = ''
-	WHERE EXISTS (SELECT 1 FROM n) AND j.id ?3 ?4 ?5
-	RETURNING id, tenant, kind, priority, args, attempt, max_attempts, attempts, timeout, created_at, run_at, started_at, limit_key, unique_key, metadata, epoch`
+// claimedColumns are what a claim reads of a job.
+var claimedColumns = []string{
+	"id", "tenant", "kind", "priority", "args", "attempt", "max_attempts", "attempts", "timeout",
+	"created_at", "run_at", "started_at", "limit_key", "unique_key", "metadata", "epoch",
+}
+
+// taking returns the change that takes the jobs of a subquery. The node's row is locked
+// against being deleted, so Rescue either sees these jobs or makes the claim find no node.
+func taking(tx bun.Tx, node jobs.NodeID, ids schema.QueryAppender, now time.Time) bundb.Change {
+	return bundb.Change{
+		Table: live, IDs: ids,
+		If: bun.SafeQuery("EXISTS (SELECT 1 FROM levqor_jobs_node WHERE id = ?0 AND lease_until > ?1 ?2)", int64(node), bundb.Now(tx, now), bundb.ForKeyShare(tx)),
+		Set: []bundb.Assignment{
+			{Column: "state", Value: bun.Safe("3")},
+			{Column: "node", Value: bun.SafeQuery("?", int64(node))},
+			{Column: "attempt", Value: bun.Safe("attempt + 1")},
+			{Column: "epoch", Value: bun.Safe("epoch + 1")},
+			{Column: "started_at", Value: bundb.Now(tx, now)},
+			{Column: "fraction", Value: bun.Safe("0")},
+			{Column: "note", Value: bun.Safe("''")},
+		},
+		Read: claimedColumns,
+	}
+}
 
 // readySQL finds the jobs of one line in their order. The state is written out
 // because the partial indexes are chosen by it.
@@ -229,7 +244,9 @@ func (s *Store) lines(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard) (l
 		begun, last := time.Now(), s.turns.after(c.Queue)
 		ready, all, err := readyLines(ctx, tx, c.Queue, last, limit)
 		switch took := time.Since(begun); {
-		case err != nil || !slow(took, 0):
+		case err != nil:
+		case !slow(took, 0):
+			s.seen.drop(c.Queue)
 		case again:
 			s.seen.keep(c.Queue, ready, took)
 		default:
@@ -279,26 +296,29 @@ func readyLines(ctx context.Context, tx bun.Tx, queue string, last turn, limit i
 
 // take claims each line's share and adds the jobs to those of the claim.
 func (s *Store) take(ctx context.Context, tx bun.Tx, c jobs.Claim, g *guard, shares []jobs.LineShare, now time.Time, claimed *[]jobs.Info) error {
-	parts := make(union, len(shares))
+	parts, begins := make(union, len(shares)), make([]floor, len(shares))
 	for i, share := range shares {
-		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, keyed(share.LineKey), s.floors.condition(&c, share.LineKey),
+		begins[i] = s.floors.begin(&c, share.LineKey)
+		parts[i] = bun.SafeQuery(readySQL, c.Queue, share.Tenant, keyed(share.LineKey), begins[i],
 			bun.List(c.Kinds), share.Limit, bundb.SkipLocked(tx))
 	}
-	open, end := bundb.InArray(tx)
-	query := bun.SafeQuery(claimSQL, int64(c.Node), bundb.Now(tx, now), bundb.ForKeyShare(tx), open, parts, end)
 	var r row
 	var limitKey, uniqueKey sql.NullString
 	begun, before := time.Now(), len(*claimed)
-	err := bundb.Each(ctx, tx, query, func(scan func(...any) error) error {
+	err := taking(tx, c.Node, parts, now).Each(ctx, tx, func(scan func(...any) error) (int64, error) {
 		err := scan(&r.ID, &r.Tenant, &r.Kind, &r.Priority, &r.Args, &r.Attempt, &r.MaxAttempts, &r.Attempts, &r.Timeout,
 			&r.CreatedAt, &r.RunAt, &r.StartedAt, &limitKey, &uniqueKey, &r.Metadata, &r.Epoch)
 		r.Queue, r.State, r.LimitKey, r.UniqueKey = c.Queue, uint8(jobs.Running), limitKey.String, uniqueKey.String
 		*claimed = append(*claimed, r.info())
-		return err
+		return r.ID, err
 	})
 	s.floors.advance(&c, (*claimed)[before:])
-	if took := time.Since(begun); err == nil && g.hurried && slow(took, len(*claimed)-before) {
-		err = s.floors.learn(ctx, tx, &c, g, shares, (*claimed)[before:], took)
+	switch took := time.Since(begun); {
+	case err != nil || !g.hurried:
+	case !slow(took, len(*claimed)-before):
+		s.floors.drop(&c, shares, begins)
+	default:
+		err = s.floors.learn(ctx, tx, &c, g, shares, begins, (*claimed)[before:], took)
 	}
 	return err
 }

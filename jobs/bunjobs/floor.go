@@ -18,12 +18,14 @@ import (
 // claims begin behind them for a while. What comes in before that place, such as a
 // job of a better priority, waits so long; the while is floorShare times as long as the
 // claim took, so no more than that part of the time goes into looking again, and minFloor
-// at least, so that few claims are among those that look.
+// at least, so that few claims are among those that look. When it ends, one claim looks
+// from the beginning, and the others go on behind the place meanwhile.
 const (
 	floorShare = 20
 	floorJobs  = 1000 // fewer are not worth it
-	maxFloor   = 5 * time.Second
+	maxFloor   = 5*time.Second - lookTime
 	minFloor   = 2 * time.Second
+	lookTime   = time.Second      // that one claim has to look, before the next one does
 	renewTime  = 10 * time.Second // after a floor has ended, in which it needs no look
 	maxFloors  = 10_000
 	maxLearned = 8 // lines that one claim looks behind
@@ -53,45 +55,66 @@ type floor struct {
 	ID    int64      `bun:"id"`
 	kinds []string
 	until time.Time
+	look  time.Time // when a claim began to look, after it had ended
+	holds bool      // for the claim that it was given to
 }
 
-// at returns the floor of a line and whether it holds for a claim.
-func (f *floors) at(c *jobs.Claim, line jobs.LineKey) (floor, bool) {
+// begin returns the floor of a line for a claim, which holds unless the claim is to look
+// from the beginning.
+func (f *floors) begin(c *jobs.Claim, line jobs.LineKey) floor {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, ok := f.lines[floorKey{c.Queue, line}]
+	key := floorKey{c.Queue, line}
+	at, ok := f.lines[key]
 	if !ok || !slices.Equal(at.kinds, c.Kinds) {
-		return floor{}, false
+		return floor{}
 	}
-	return at, time.Now().Before(at.until)
+	now := time.Now()
+	if at.holds = now.Before(at.until) || now.Before(at.look.Add(lookTime)); !at.holds {
+		at.look = now
+		f.lines[key] = at
+	}
+	return at
 }
 
-// condition restricts a claim of a line to what is worth looking at.
-func (f *floors) condition(c *jobs.Claim, line jobs.LineKey) schema.QueryAppender {
-	at, ok := f.at(c, line)
-	if !ok || at.Turn.IsZero() {
-		return bun.Safe("")
+// AppendQuery restricts a claim of a line to what is worth looking at.
+func (at floor) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
+	if !at.holds || at.Turn.IsZero() {
+		return b, nil
 	}
-	return bun.SafeQuery("AND (turn, id) >= (?, ?)", at.Turn, at.ID)
+	return bun.SafeQuery("AND (turn, id) >= (?, ?)", at.Turn, at.ID).AppendQuery(gen, b)
+}
+
+// drop forgets the floors of lines in which a claim looked from the beginning and found
+// nothing in its way.
+func (f *floors) drop(c *jobs.Claim, shares []jobs.LineShare, begins []floor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, share := range shares {
+		looked, key := begins[i], floorKey{c.Queue, share.LineKey}
+		if !looked.holds && !looked.look.IsZero() && looked.look.Equal(f.lines[key].look) {
+			delete(f.lines, key)
+		}
+	}
 }
 
 // learn looks what was in the way of a claim that took long: jobs of other kinds, or the
-// index entries of jobs that are gone.
-func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, claimed []jobs.Info, took time.Duration) error {
+// index entries of jobs that are gone. Begins says where the claim of each share began.
+func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, shares []jobs.LineShare, begins []floor, claimed []jobs.Info, took time.Duration) error {
 	first := firstOf(claimed)
-	for _, share := range shares[:min(len(shares), maxLearned)] {
-		before, ok := f.at(c, share.LineKey)
-		if got := first[share.LineKey]; ok && got != nil || f.renew(c, share.LineKey, got, took) {
+	for i, share := range shares[:min(len(shares), maxLearned)] {
+		before, got := begins[i], first[share.LineKey]
+		if before.holds && got != nil || !before.holds && f.renew(c, share.LineKey, got, took) {
 			continue
 		}
-		dead, err := g.passesDead(ctx, tx, firstReady(c, share.LineKey), 1)
+		dead, err := g.passesDead(ctx, tx, firstReady(c, share.LineKey, before), 1)
 		if err != nil {
 			return err
 		}
-		if ok && !dead {
+		if before.holds && !dead {
 			continue
 		}
-		found, strangers, err := findFloor(ctx, tx, c, share.LineKey)
+		found, strangers, err := findFloor(ctx, tx, c, share.LineKey, before)
 		switch {
 		case err != nil:
 			return err
@@ -100,7 +123,7 @@ func (f *floors) learn(ctx context.Context, tx bun.Tx, c *jobs.Claim, g *guard, 
 		case found.Turn.IsZero():
 			found = before // nothing is ready, so what comes will stand behind it
 		}
-		found.kinds, found.until = slices.Clone(c.Kinds), time.Now().Add(minFloor)
+		found.kinds, found.until, found.look = slices.Clone(c.Kinds), time.Now().Add(minFloor), time.Time{}
 		if !found.Turn.IsZero() {
 			found.until = time.Now().Add(floorTime(took))
 		}
@@ -139,7 +162,7 @@ func (f *floors) renew(c *jobs.Claim, line jobs.LineKey, first *jobs.Info, took 
 	if ended := time.Since(at.until); ended < 0 || ended > renewTime {
 		return false
 	}
-	at.Turn, at.ID, at.until = bundb.Time{Time: first.Turn()}, int64(first.ID), time.Now().Add(floorTime(took))
+	at.Turn, at.ID, at.until, at.look = bundb.Time{Time: first.Turn()}, int64(first.ID), time.Now().Add(floorTime(took)), time.Time{}
 	f.lines[key] = at
 	return true
 }
@@ -177,16 +200,17 @@ func (f *floors) keep(key floorKey, found floor) {
 	f.lines[key] = found
 }
 
-// firstReady is the query for the first ready job of a line, of the claim's kinds.
-func firstReady(c *jobs.Claim, line jobs.LineKey) schema.QueryAppender {
-	return bun.SafeQuery("SELECT id FROM levqor_jobs_live WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? AND kind IN (?) ORDER BY turn, id LIMIT 1",
-		c.Queue, line.Tenant, keyed(line), bun.List(c.Kinds))
+// firstReady is the query for the first ready job of a line, of the claim's kinds, from
+// where the claim began.
+func firstReady(c *jobs.Claim, line jobs.LineKey, from floor) schema.QueryAppender {
+	return bun.SafeQuery("SELECT id FROM levqor_jobs_live WHERE state = 2 AND queue = ? AND tenant = ? AND limit_key ? ? AND kind IN (?) ORDER BY turn, id LIMIT 1",
+		c.Queue, line.Tenant, keyed(line), from, bun.List(c.Kinds))
 }
 
-// findFloor returns the first ready job of the claim's kinds, or where there is none the
-// last job of the line, and whether many others stand before it.
-func findFloor(ctx context.Context, tx bun.Tx, c *jobs.Claim, line jobs.LineKey) (at floor, strangers bool, err error) {
-	ready := bun.SafeQuery("state = 2 AND queue = ? AND tenant = ? AND limit_key ?", c.Queue, line.Tenant, keyed(line))
+// findFloor returns the first ready job of the claim's kinds from where the claim began, or
+// where there is none the last job of the line, and whether many others stand before it.
+func findFloor(ctx context.Context, tx bun.Tx, c *jobs.Claim, line jobs.LineKey, from floor) (at floor, strangers bool, err error) {
+	ready := bun.SafeQuery("state = 2 AND queue = ? AND tenant = ? AND limit_key ? ?", c.Queue, line.Tenant, keyed(line), from)
 	first := func(query string, args ...any) (floor, error) {
 		var found []floor
 		err := tx.NewRaw("SELECT turn, id FROM levqor_jobs_live WHERE ? "+query, append([]any{ready}, args...)...).Scan(ctx, &found)

@@ -51,6 +51,36 @@ func (s *Store) Forget(ctx context.Context, keep jobs.Retention, limit int, now 
 	return finished, bundb.Err(err)
 }
 
+// ForgetTenant implements [jobs.HistoryStore].
+func (s *Store) ForgetTenant(ctx context.Context, tenant string, limit int) (bool, error) {
+	finished := false
+	err := bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		if err := history.Hold(ctx, tx); err != nil {
+			return err
+		}
+		var found []doneRow
+		err := tx.NewRaw("SELECT ? FROM ? WHERE tenant = ? ORDER BY id LIMIT ? ?", doneColumns, done, tenant, limit, bundb.ForUpdate(tx)).Scan(ctx, &found)
+		if err != nil || len(found) == 0 {
+			finished = err == nil
+			return err
+		}
+		ids, over := make([]int64, len(found)), make([]jobs.Info, len(found))
+		for i, f := range found {
+			ids[i], over[i] = f.ID, f.info()
+		}
+		all, err := deleteLogs(ctx, tx, ids)
+		if err != nil || !all {
+			return err
+		}
+		if _, err := tx.NewRaw("DELETE FROM ? WHERE tenant = ? AND id IN (?)", done, tenant, bun.List(ids)).Exec(ctx); err != nil {
+			return err
+		}
+		finished = len(found) < limit
+		return tallyJobs(ctx, tx, over, -1)
+	})
+	return finished, bundb.Err(err)
+}
+
 // place is where a job stands in the history.
 type place struct {
 	Row string `bun:"place"`

@@ -33,6 +33,9 @@ type queueRow struct {
 	Weights      string `bun:"weights"`
 }
 
+// queueColumns are those of a queueRow.
+const queueColumns = bun.Safe("name, paused, max_running, max_per_tenant, max_per_key, rate_count, rate_per, key_rate_count, key_rate_per, weights")
+
 func queueRowOf(s jobs.QueueSettings) (queueRow, error) {
 	weights, err := json.Marshal(s.Weights)
 	return queueRow{
@@ -59,19 +62,44 @@ func (r *queueRow) settings() jobs.QueueSettings {
 
 // PutQueue implements [jobs.LimitStore].
 func (s *Store) PutQueue(ctx context.Context, settings jobs.QueueSettings) error {
+	defer s.queues.forget(settings.Queue)
+	return bundb.Err(putQueue(ctx, s.db, settings))
+}
+
+// ReplaceQueue implements [jobs.LimitStore]. A queue without settings gets a row that says
+// so first: what there is no row of cannot be locked.
+func (s *Store) ReplaceQueue(ctx context.Context, known, settings jobs.QueueSettings) error {
+	defer s.queues.forget(settings.Queue)
+	return bundb.Err(bundb.InTx(ctx, s.db, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewRaw("INSERT INTO levqor_jobs_queue (?) VALUES (?, FALSE, 0, 0, 0, 0, 0, 0, 0, 'null') ON CONFLICT DO NOTHING",
+			queueColumns, settings.Queue).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		before, err := readQueue(ctx, tx, settings.Queue, bundb.ForUpdate(tx))
+		if err != nil {
+			return err
+		}
+		if !before.Equal(known) {
+			return jobs.ErrConflict
+		}
+		return putQueue(ctx, tx, settings)
+	}))
+}
+
+func putQueue(ctx context.Context, db bun.IDB, settings jobs.QueueSettings) error {
 	row, err := queueRowOf(settings)
 	if err != nil {
-		return bundb.Err(err)
+		return err
 	}
-	query := s.db.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE")
+	query := db.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE")
 	for _, column := range []string{
 		"paused", "max_running", "max_per_tenant", "max_per_key", "rate_count", "rate_per", "key_rate_count", "key_rate_per", "weights",
 	} {
 		query.Set("? = EXCLUDED.?", bun.Ident(column), bun.Ident(column))
 	}
 	_, err = query.Exec(ctx)
-	s.queues.forget(settings.Queue)
-	return bundb.Err(err)
+	return err
 }
 
 // PauseQueue implements [jobs.LimitStore].
@@ -80,9 +108,8 @@ func (s *Store) PauseQueue(ctx context.Context, queue string, paused bool) (chan
 	statement := bun.SafeQuery("UPDATE levqor_jobs_queue SET paused = FALSE WHERE name = ? AND paused", queue)
 	if paused {
 		statement = bun.SafeQuery(`
-			INSERT INTO levqor_jobs_queue AS q (name, paused, max_running, max_per_tenant, max_per_key, rate_count, rate_per, key_rate_count, key_rate_per, weights)
-			VALUES (?, TRUE, 0, 0, 0, 0, 0, 0, 0, 'null')
-			ON CONFLICT (name) DO UPDATE SET paused = TRUE WHERE NOT q.paused`, queue)
+			INSERT INTO levqor_jobs_queue AS q (?) VALUES (?, TRUE, 0, 0, 0, 0, 0, 0, 0, 'null')
+			ON CONFLICT (name) DO UPDATE SET paused = TRUE WHERE NOT q.paused`, queueColumns, queue)
 	}
 	n, err := bundb.Exec(ctx, s.db, statement)
 	return n == 1, bundb.Err(err)

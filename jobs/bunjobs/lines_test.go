@@ -2,6 +2,7 @@ package bunjobs_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"testing"
 	"time"
@@ -44,10 +45,14 @@ func pages(tb testing.TB, db *bun.DB, fn func(ctx context.Context) error) int {
 			tb.Fatal(err)
 		}
 		defer conn.Close()
-		err = conn.Raw(func(driver any) error {
-			counters, ok := driver.(sqlite.DBStatus)
+		err = conn.Raw(func(raw any) error {
+			whole, ok := raw.(interface{ Unwrap() driver.Conn })
 			if !ok {
-				return fmt.Errorf("%T counts nothing", driver)
+				return fmt.Errorf("%T is not a connection to a file", raw)
+			}
+			counters, ok := whole.Unwrap().(sqlite.DBStatus)
+			if !ok {
+				return fmt.Errorf("%T counts nothing", whole.Unwrap())
 			}
 			for _, op := range []sqlite.DBStatusOp{sqlite.DBStatusCacheHit, sqlite.DBStatusCacheMiss} {
 				n, _, err := counters.Status(op, true)

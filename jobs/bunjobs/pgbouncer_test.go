@@ -30,6 +30,9 @@ func TestBehindPgBouncerInTransactionMode(t *testing.T) {
 	t.Run("DeadLetterStore", func(t *testing.T) {
 		jobstest.TestDeadLetterStore(t, func(t *testing.T) jobstest.DeadLetterStore { return store(t) })
 	})
+	t.Run("SealedStore", func(t *testing.T) {
+		jobstest.TestSealedStore(t, func(t *testing.T) jobstest.SealedStore { return store(t) })
+	})
 	t.Run("HistoryStore", func(t *testing.T) {
 		jobstest.TestHistoryStore(t, func(t *testing.T) jobstest.HistoryStore { return store(t) })
 	})

@@ -21,7 +21,7 @@ import (
 // given instants look at everything.
 const (
 	minSighting = 750 * time.Millisecond
-	maxSighting = 5 * time.Second
+	maxSighting = 5*time.Second - lookTime
 	manyPages   = 300 // for a query that finds nothing
 	pagesPerRow = 10  // and for each row that it finds
 )
@@ -65,6 +65,7 @@ type sighting struct {
 	lines  []jobs.LineKey // whose turn it is first
 	until  time.Time
 	looked time.Time // when a claim looked why it took long
+	look   time.Time // when one began to find them again, after they had ended
 }
 
 // mayLook reports whether it is time to look again at why finding lines takes long.
@@ -88,11 +89,17 @@ func (s *sightings) put(queue string, seen sighting) {
 }
 
 // of returns the lines to look at instead of finding them, none if they must be found.
+// When they end, one claim finds them again, and the others go on meanwhile.
 func (s *sightings) of(queue string) []jobs.LineKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen, ok := s.queues[queue]
-	if !ok || time.Now().After(seen.until) {
+	if !ok {
+		return nil
+	}
+	if now := time.Now(); now.After(seen.until) && now.After(seen.look.Add(lookTime)) {
+		seen.look = now
+		s.put(queue, seen)
 		return nil
 	}
 	return slices.Clone(seen.lines)
@@ -120,6 +127,15 @@ func (s *sightings) keep(queue string, lines []jobs.LineKey, took time.Duration)
 	}
 	seen.lines, seen.until = all, time.Now().Add(min(max(minSighting, floorShare*took), maxSighting))
 	s.put(queue, seen)
+}
+
+// drop forgets the lines of a queue in which finding them took no time.
+func (s *sightings) drop(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen, ok := s.queues[queue]; ok && len(seen.lines) > 0 {
+		s.queues[queue] = sighting{looked: seen.looked}
+	}
 }
 
 // served puts the lines that a claim took jobs of behind the others.

@@ -17,6 +17,7 @@ import (
 
 // caller makes the requests of one registry's jobs.
 type caller struct {
+	hosts  hosts
 	client *http.Client
 	log    *slog.Logger
 }
@@ -30,6 +31,9 @@ func (c caller) call(ctx context.Context, job *jobs.Job[Request]) (Result, error
 	req, err := newRequest(ctx, job)
 	if err != nil { // of a job that was stored under other rules
 		return Result{}, jobs.Permanent(errors.New("the request could not be made from the arguments"))
+	}
+	if !c.hosts.allow(req.URL) {
+		return Result{}, c.unlisted(ctx, job)
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {
@@ -66,6 +70,13 @@ func newRequest(ctx context.Context, job *jobs.Job[Request]) (*http.Request, err
 		req.Header.Set("Idempotency-Key", job.ID.String())
 	}
 	return req, nil
+}
+
+// unlisted returns the error of a request for a host that the operator has not listed.
+func (c caller) unlisted(ctx context.Context, job *jobs.Job[Request]) error {
+	c.log.LogAttrs(ctx, slog.LevelWarn, "httpjobs: a request was for a host that is not listed",
+		slog.String("job", job.ID.String()), slog.String("tenant", job.Tenant))
+	return jobs.Permanent(errors.New("the host and port are not among those that may be called"))
 }
 
 // failure returns the error of a request that got no answer, in words that the

@@ -288,7 +288,7 @@ func TestTheLogTellsTheCauseAndNotTheURL(t *testing.T) {
 	for _, private := range []bool{true, false} {
 		want := map[bool]string{true: "level=DEBUG", false: "level=WARN"}[private]
 		t.Run("with "+want, func(t *testing.T) {
-			r := newRigOn(t, private, func(http.ResponseWriter, *http.Request) {})
+			r := newRigOn(t, httpjobs.Options{AllowPrivateNetworks: private}, func(http.ResponseWriter, *http.Request) {})
 			_, info, _ := r.do(httpjobs.Request{URL: "http://" + away.Addr().String() + "/?q=personal"})
 			r.stop()
 			log := r.log.String()

@@ -63,7 +63,8 @@
 // Only public addresses, judged at the moment of connecting, unless
 // [Options.AllowPrivateNetworks] is set. Redirects are not followed, so no header
 // reaches a server that the job does not name; a job that expects a redirect
-// finds its Location in the result. Proxies from the environment are not used.
+// finds its Location in the result. [Options.Hosts] lists the hosts and ports that
+// requests may be for; without it they are for any. Proxies from the environment are not used.
 // Errors that a job shows say what happened in words, without addresses, header
 // values or bodies; [Options.Logger] is told more.
 //
@@ -93,6 +94,7 @@
 package httpjobs
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -115,6 +117,13 @@ type Options struct {
 	// AllowPrivateNetworks lets requests reach private, local and other special
 	// networks. It is for tests and closed networks. Default: refused.
 	AllowPrivateNetworks bool
+	// Hosts are those that requests may be for: names such as "api.example.com", all names
+	// below one such as "*.example.com", and addresses such as "192.0.2.7" or
+	// "[2001:db8::7]". One without a port means ports 443 and 8443 over https; with one,
+	// such as "api.example.com:80", it means that port, over https or http. A request for
+	// another host is discarded and nothing is sent; addresses are judged as without
+	// Hosts. Default: any host and port.
+	Hosts []string
 	// Defaults are those of the kind; its Schema is set by Register.
 	Defaults jobs.KindOptions
 	// Logger is told why requests failed, with the addresses that the jobs do not
@@ -124,12 +133,17 @@ type Options struct {
 }
 
 // Register adds the kind to a registry. Options may be nil. It returns an error
-// as [jobs.Handle] does.
+// as [jobs.Handle] does, and an ErrInvalid that names each of the Hosts that is none.
 func Register(r *jobs.Registry, opts *Options) error {
 	if opts == nil {
 		opts = &Options{}
 	}
+	hosts, err := parseHosts(opts.Hosts)
+	if err != nil {
+		return fmt.Errorf("httpjobs: register: %w", err)
+	}
 	c := caller{
+		hosts:  hosts,
 		client: egress.Client(&egress.Options{AllowPrivate: opts.AllowPrivateNetworks}),
 		log:    opts.Logger,
 	}

@@ -59,7 +59,7 @@ func TestRegister(t *testing.T) {
 		}
 	})
 	t.Run("nothing private is reached by default", func(t *testing.T) {
-		r := newRigOn(t, false, func(http.ResponseWriter, *http.Request) { t.Error("the request was made") })
+		r := newRigOn(t, httpjobs.Options{}, func(http.ResponseWriter, *http.Request) { t.Error("the request was made") })
 		_, info, err := r.do(httpjobs.Request{URL: r.url})
 		if !errors.Is(err, jobs.ErrDiscarded) || info.Attempt != 1 {
 			t.Errorf("Await = %v after %d attempts, want it discarded at once", err, info.Attempt)

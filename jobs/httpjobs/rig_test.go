@@ -31,10 +31,10 @@ type rig struct {
 // newRig lets requests reach loopback.
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	t.Helper()
-	return newRigOn(t, true, handler)
+	return newRigOn(t, httpjobs.Options{AllowPrivateNetworks: true}, handler)
 }
 
-func newRigOn(t *testing.T, private bool, handler http.HandlerFunc) *rig {
+func newRigOn(t *testing.T, opts httpjobs.Options, handler http.HandlerFunc) *rig {
 	t.Helper()
 	ring, err := levqor.NewKeyRing(bytes.Repeat([]byte("x"), 32))
 	if err != nil {
@@ -43,11 +43,9 @@ func newRigOn(t *testing.T, private bool, handler http.HandlerFunc) *rig {
 	r := &rig{T: t, store: jobs.NewMemStore(), log: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := jobs.NewRegistry(&jobs.RegistryOptions{Sealer: ring.Sealer()})
-	err = httpjobs.Register(registry, &httpjobs.Options{
-		AllowPrivateNetworks: private,
-		Defaults:             jobs.KindOptions{MaxAttempts: attempts, Backoff: func(int) time.Duration { return time.Millisecond }},
-		Logger:               log,
-	})
+	opts.Defaults = jobs.KindOptions{MaxAttempts: attempts, Backoff: func(int) time.Duration { return time.Millisecond }}
+	opts.Logger = log
+	err = httpjobs.Register(registry, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,6 +95,7 @@ func (e *historyEnv) wantForgotten(info jobs.Info, promise string) {
 }
 
 var historyCases = []historyCase{
+	{"a tenant's jobs that are over are forgotten at once, and no others", forgetTenant},
 	{"a job goes within a day after its time, and not before", func(e *historyEnv) {
 		completed, cancelled := e.finish(t0, jobs.Completed), e.finish(t0, jobs.Cancelled)
 		dead := e.finish(t0, jobs.Discarded)
@@ -256,6 +257,74 @@ func forgetDayByDay(e *historyEnv) {
 			e.wantState(info.ID, jobs.Ready, "it was retried")
 		} else {
 			e.wantForgotten(info, "its time is over")
+		}
+	}
+}
+
+// forgetTenant forgets the jobs of tenant "a" two by two.
+func forgetTenant(e *historyEnv) {
+	var over, kept []jobs.Info
+	for _, state := range []jobs.State{jobs.Completed, jobs.Cancelled, jobs.Discarded} {
+		kept = append(kept, e.finish(t0, state, tenant("b")))
+		over = append(over, e.finish(t0, state), e.finish(t0.Add(40*day), state))
+	}
+	kept = append(kept, e.start(t0))
+	logs, ok := e.Store.(jobs.LogStore)
+	if ok {
+		info := e.start(t0)
+		if err := logs.AppendLog(e.ctx, leaseOf(info), "text", t0); err != nil {
+			e.Fatalf("AppendLog = %v", err)
+		}
+		e.end(info, jobs.Completed, t0)
+		over = append(over, info)
+	}
+	e.insert(t0, job(func(j *jobs.Insertion) { j.RunAt = t0.Add(day) }))
+	calls := 0
+	for done := false; !done && calls < 10; calls++ {
+		var err error
+		if done, err = e.ForgetTenant(e.ctx, "a", 2); err != nil {
+			e.Fatalf("ForgetTenant = %v", err)
+		}
+	}
+	if most := len(over)/2 + 1; calls > most {
+		e.Errorf("ForgetTenant was done after %d calls, want at most %d for %d jobs", calls, most, len(over))
+	}
+	for _, info := range over {
+		e.wantForgotten(info, "it was over")
+	}
+	for _, info := range kept {
+		e.wantKept(info, "it is another tenant's, or runs")
+	}
+	wantUncounted(e)
+	if all, err := e.List(e.ctx, jobs.ListQuery{Tenant: "a", States: []jobs.State{jobs.Scheduled}, Limit: 9}); err != nil || len(all) != 1 {
+		e.Errorf("List = %d jobs, %v; want the one that waits for its time", len(all), err)
+	}
+	if !ok {
+		return
+	}
+	e.insert(t0, job(func(j *jobs.Insertion) { j.ID = over[len(over)-1].ID }))
+	if lines, err := logs.ListLog(e.ctx, "a", over[len(over)-1].ID, 0, 10); err != nil || len(lines) > 0 {
+		e.Errorf("ListLog = %v, %v; want the log gone with its job", lines, err)
+	}
+}
+
+// wantUncounted wants that no job of tenant "a" that is over is counted, and those of "b"
+// are as before.
+func wantUncounted(e *historyEnv) {
+	e.Helper()
+	store, ok := e.Store.(jobs.CountStore)
+	if !ok {
+		return
+	}
+	for tenant, want := range map[string]int{"a": 0, "b": 1} {
+		counts, err := store.Counts(e.ctx, tenant, t0.Add(40*day))
+		if err != nil {
+			e.Fatalf("Counts = %v", err)
+		}
+		for _, state := range []jobs.State{jobs.Completed, jobs.Cancelled, jobs.Discarded} {
+			if n := counts.Queues["q"][state]; n != want {
+				e.Errorf("%d jobs of tenant %q are counted as %s, want %d", n, tenant, state, want)
+			}
 		}
 	}
 }

@@ -144,6 +144,52 @@ var limitCases = []limitCase{
 			e.Errorf("GetQueue = %+v, %v; want the last MaxRunning, %d", got, err, most)
 		}
 	}},
+	{"settings are replaced only by whoever knows them", func(e *limitEnv) {
+		none := jobs.QueueSettings{Queue: "q"}
+		first := jobs.QueueSettings{Queue: "q", MaxRunning: 7, Rate: jobs.Rate{Count: 4, Per: time.Second}, Weights: map[string]int{"a": 2}}
+		if err := e.ReplaceQueue(e.ctx, first, none); !errors.Is(err, jobs.ErrConflict) {
+			e.Errorf("ReplaceQueue of settings that are not there = %v, want ErrConflict", err)
+		}
+		if all, err := e.ListQueues(e.ctx); err != nil || len(all) > 0 {
+			e.Errorf("ListQueues after a refusal = %v, %v; want none", all, err)
+		}
+		for _, known := range []jobs.QueueSettings{none, first} {
+			if err := e.ReplaceQueue(e.ctx, known, first); err != nil {
+				e.Errorf("ReplaceQueue of %+v = %v", known, err)
+			}
+		}
+		other := first
+		other.Weights = map[string]int{"a": 3}
+		for _, known := range []jobs.QueueSettings{none, other} {
+			if err := e.ReplaceQueue(e.ctx, known, none); !errors.Is(err, jobs.ErrConflict) {
+				e.Errorf("ReplaceQueue of %+v = %v, want ErrConflict", known, err)
+			}
+		}
+		if got, err := e.GetQueue(e.ctx, "q"); err != nil || !reflect.DeepEqual(got, first) {
+			e.Errorf("GetQueue = %+v, %v; want %+v", got, err, first)
+		}
+	}},
+	{"of callers who know the same settings one replaces them", func(e *limitEnv) {
+		for _, known := range []jobs.QueueSettings{{Queue: "q"}, {Queue: "other", Paused: true}} {
+			if known.Paused {
+				if _, err := e.PauseQueue(e.ctx, known.Queue, true); err != nil {
+					e.Fatal(err)
+				}
+			}
+			var won atomic.Int32
+			atOnce(4, func(worker int) {
+				err := e.ReplaceQueue(e.ctx, known, jobs.QueueSettings{Queue: known.Queue, MaxRunning: worker + 1})
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, jobs.ErrConflict) {
+					e.Errorf("ReplaceQueue = %v", err)
+				}
+			})
+			if n := won.Load(); n != 1 {
+				e.Errorf("%d callers replaced %+v, want 1", n, known)
+			}
+		}
+	}},
 	{"a paused queue rests and others do not", func(e *limitEnv) {
 		e.join(1, t0)
 		e.limit(jobs.QueueSettings{Paused: true})
@@ -305,9 +351,10 @@ var limitCases = []limitCase{
 		cancel()
 		put := e.PutQueue(ctx, jobs.QueueSettings{Queue: "q", Paused: true})
 		_, pause := e.PauseQueue(ctx, "q", true)
+		replace := e.ReplaceQueue(ctx, jobs.QueueSettings{Queue: "q"}, jobs.QueueSettings{Queue: "q", Paused: true})
 		_, get := e.GetQueue(ctx, "q")
 		_, list := e.ListQueues(ctx)
-		for i, err := range []error{put, pause, get, list} {
+		for i, err := range []error{put, pause, replace, get, list} {
 			if !errors.Is(err, context.Canceled) || err.Error() != context.Canceled.Error() {
 				e.Errorf("call %d = %v, want the context's error alone", i, err)
 			}

@@ -32,6 +32,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/levqor/sdk/internal/fault"
+	"github.com/levqor/sdk/internal/pgxurl"
 	"github.com/levqor/sdk/jobs"
 )
 
@@ -57,11 +58,13 @@ var _ jobs.Signals = (*Signals)(nil)
 
 // Open returns signals on the server at a "postgres://" URL, as libpq reads it. Options
 // may be nil. It returns an ErrInvalid, which never repeats the URL, for anything else.
+// Servers on other machines are reached over TLS alone and prove who they are, unless
+// sslmode in the URL says otherwise.
 func Open(url string, opts *Options) (*Signals, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, invalid("unknown_scheme", "must begin with postgres://: only PostgreSQL carries signals, and other databases need none")
 	}
-	config, err := pgx.ParseConfig(url)
+	config, err := pgxurl.Parse(url)
 	if err != nil {
 		return nil, invalid("invalid_url", "is not a PostgreSQL URL")
 	}

@@ -11,6 +11,7 @@ package bunlevqor
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
 	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/identity"
 )
 
 //go:embed migrations
@@ -36,6 +38,8 @@ func migrations() bundb.Migrations { return bundb.Migrations{Room: "levqor", Fil
 // Open opens a database without connecting to it: "sqlite://" and the path of a
 // file, or a "postgres://" URL as libpq reads it. It returns an error, which
 // never repeats the URL, for anything else.
+// Servers on other machines are reached over TLS alone and prove who they are, unless
+// sslmode in the URL says otherwise.
 func Open(url string) (*bun.DB, error) { return bunopen.Open(url) }
 
 // Migrate creates or updates the tables of all rooms. Any number of processes
@@ -66,33 +70,52 @@ func Stores(db *bun.DB) levqor.Stores {
 // within outer.
 func bind(db bun.IDB, outer *commit) levqor.Stores {
 	store := bunjobs.New(db)
+	gate := bundb.NewGate(db)
 	var queued jobs.Store = store
+	var keys identity.KeyStore = &keyStore{db}
 	if outer != nil {
 		queued = &committer{store, outer}
+		keys = &keyCommitter{keys, outer}
 	}
 	return levqor.Stores{
 		Jobs:        queued,
 		Schedules:   store,
 		Limits:      store,
 		Health:      store,
-		Keys:        &keyStore{db},
+		Sealed:      store,
+		Keys:        keys,
+		Directory:   &directory{db},
+		Invitations: &directory{db},
+		Links:       &linkStore{db},
+		Sessions:    &sessionStore{db},
+		Factors:     &factorStore{db},
+		Rates:       &rateStore{db, gate},
+		SecurityLog: &logStore{db},
+		SSO:         &ssoStore{db},
 		Idempotency: &idempotencyStore{db},
 		Tx: func(ctx context.Context, fn func(context.Context, levqor.Stores) error) error {
-			var own error // what fn returned: the caller's, whatever it is
 			var done *commit
-			err := bundb.InTx(ctx, db, func(ctx context.Context, tx bun.Tx) error {
+			err := gate.InTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 				done = &commit{}
-				own = fn(ctx, bind(tx, done))
-				return own
+				if err := fn(ctx, bind(tx, done)); err != nil {
+					return &ownError{err}
+				}
+				return nil
 			})
 			if err == nil {
 				done.pass(outer)
 			}
-			if own != nil {
-				return own
+			if own, ok := errors.AsType[*ownError](err); ok {
+				return own.error
 			}
 			return bundb.Err(err)
 		},
 		Check: func(context.Context) error { return nil },
 	}
 }
+
+// ownError is what a function in a transaction returned, which is the caller's whatever it
+// is. It is not that of the transaction, which may end in another way.
+type ownError struct{ error }
+
+func (e *ownError) Unwrap() error { return e.error }

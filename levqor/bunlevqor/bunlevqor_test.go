@@ -18,14 +18,8 @@ import (
 )
 
 func TestStores(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, fresh func(testing.TB) string) {
-		levqortest.TestStores(t, func(t *testing.T) levqor.Stores {
-			db := dbtest.Open(t, fresh(t))
-			if err := bunlevqor.Migrate(t.Context(), db); err != nil {
-				t.Fatal(err)
-			}
-			return bunlevqor.Stores(db)
-		})
+	dbtest.EachMigrated(t, bunlevqor.Migrate, func(t *testing.T, fresh func(testing.TB) string) {
+		levqortest.TestStores(t, func(t *testing.T) levqor.Stores { return bunlevqor.Stores(dbtest.Open(t, fresh(t))) })
 	})
 }
 

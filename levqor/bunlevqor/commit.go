@@ -5,6 +5,7 @@ import (
 
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/bunjobs"
+	"github.com/levqor/sdk/levqor/identity"
 )
 
 // commit holds what is to happen when a transaction has committed.
@@ -42,3 +43,14 @@ var _ jobs.Committer = (*committer)(nil)
 
 // AfterCommit implements [jobs.Committer].
 func (c *committer) AfterCommit(fn func()) { c.commit.add(fn) }
+
+// keyCommitter is the store of API keys within a transaction.
+type keyCommitter struct {
+	identity.KeyStore
+	commit *commit
+}
+
+var _ identity.Committer = (*keyCommitter)(nil)
+
+// AfterCommit implements [identity.Committer].
+func (c *keyCommitter) AfterCommit(fn func()) { c.commit.add(fn) }

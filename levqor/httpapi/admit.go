@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3filter"
 
 	"github.com/levqor/sdk/internal/fault"
+	"github.com/levqor/sdk/levqor/guard"
+	"github.com/levqor/sdk/levqor/httpguard"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -27,11 +29,18 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, op *operation) (*
 		return r, errKeyInQuery
 	}
 	if !op.public {
-		caller, err := s.authenticate(r, op.scope)
+		caller, err := s.authenticate(r)
 		if err != nil {
+			return r, s.limitFailure(w, r, err)
+		}
+		if err := s.limit(w, r, op, caller); err != nil {
 			return r, err
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+		r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, &visitor{Principal: caller, request: r}))
+		if err := op.admits(caller); err != nil {
+			return r, err
+		}
+		s.tellRetiring(w.Header(), r)
 	}
 	errs := []error{s.checkParameters(r, op)}
 	if op.body != nil {
@@ -42,9 +51,26 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, op *operation) (*
 		if err == nil {
 			err = checkSchema(op.body, value, "")
 		}
+		if v, ok := r.Context().Value(visitorKey{}).(*visitor); ok {
+			v.body = value
+		}
 		errs = append(errs, err)
 	}
 	return r, errors.Join(errs...)
+}
+
+// admits returns nil if a caller may ask for the operation.
+func (op *operation) admits(caller identity.Principal) error {
+	switch {
+	case op.person && (caller.KeyID != "" || caller.UserID == ""):
+		return errNoPerson
+	case !op.person && !caller.Allows(op.scope):
+		return &scopeError{op.scope}
+	case op.fresh && (caller.Stale || op.person && caller.ByProvider): // what a person does to their account counts everywhere
+		return errStale
+	default:
+		return nil
+	}
 }
 
 // holdsKey reports whether a query holds an API key, encoded or not.
@@ -53,27 +79,46 @@ func holdsKey(query string) bool {
 	return strings.Contains(query, "lvq_") || err == nil && strings.Contains(plain, "lvq_")
 }
 
-type callerKey struct{}
+// visitor is who sent a request.
+type visitor struct {
+	identity.Principal
+	request *http.Request
+	body    any // as [parseJSON] returns it
+}
+
+type visitorKey struct{}
 
 // caller returns who sent the request. Operations that ask have one.
 func caller(ctx context.Context) identity.Principal {
-	p, _ := ctx.Value(callerKey{}).(identity.Principal)
-	return p
+	if v, ok := ctx.Value(visitorKey{}).(*visitor); ok {
+		return v.Principal
+	}
+	return identity.Principal{}
 }
 
-func (s *server) authenticate(r *http.Request, scope string) (identity.Principal, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return identity.Principal{}, fmt.Errorf("httpapi: no bearer token: %w", identity.ErrUnauthenticated)
+// body returns what a caller sent.
+func body(ctx context.Context) any {
+	if v, ok := ctx.Value(visitorKey{}).(*visitor); ok {
+		return v.body
 	}
-	p, err := s.app.Keys.Authenticate(r.Context(), strings.TrimSpace(token))
-	if err != nil {
-		return identity.Principal{}, err
+	return nil
+}
+
+// clientAddr returns where a request comes from.
+func (s *server) clientAddr(r *http.Request) netip.Addr {
+	return httpguard.ClientAddr(r, s.opts.TrustedProxies)
+}
+
+// tellRetiring tells a caller with the token from before a rotation when it ends, and its
+// tenant that it is still in use.
+func (s *server) tellRetiring(h http.Header, r *http.Request) {
+	retiring := caller(r.Context()).Retiring
+	if retiring.IsZero() {
+		return
 	}
-	if !p.Allows(scope) {
-		return identity.Principal{}, &scopeError{scope}
-	}
-	return p, nil
+	h.Set("Levqor-Key-Status", "retiring")
+	h.Set("Sunset", retiring.UTC().Format(http.TimeFormat))
+	s.note(r, s.event(r.Context(), guard.ActionKeyUsedRetiring, caller(r.Context()).KeyID))
 }
 
 // checkParameters checks path, query and headers against the contract.

@@ -44,6 +44,7 @@ func loadContract(tb testing.TB) *contract {
 			raw, err := io.ReadAll(body)
 			return string(raw), err
 		})
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.RegisteredBodyDecoder("application/openapi+yaml"))
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.RegisteredBodyDecoder("application/openapi+yaml"))
 	return &contract{doc: doc, driven: map[string]bool{}}
 }
@@ -134,7 +135,7 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 		return c
 	}
 	ctx := t.Context()
-	c, stranger := newClient(s.key("acme", "*")), newClient("")
+	c, op, stranger := newClient(s.key("acme", "*")), newClient(s.key("default", "*")), newClient("")
 
 	labels := map[string]string{"request": "r-1"}
 	job, err := c.CreateJob(ctx, client.NewJob{Kind: "mail", Args: []byte(`{"to":[{"email":"ada@example.com"}],"body":"hi"}`), Metadata: labels}, "")
@@ -192,9 +193,14 @@ func TestEveryOperationAnswersAsTheContractSays(t *testing.T) {
 	if n, err := c.ChangeJobs(ctx, client.BulkChange{Operation: client.BulkChangeOperationCancel, Filter: client.JobFilter{Kind: new("mail")}}); err != nil || n != 1 {
 		t.Errorf("ChangeJobs = %d, %v; want the unique job cancelled", n, err)
 	}
-	counts(t, s, c)
-	queues(t, c)
+	counts(t, s, c, op)
+	queues(t, op)
 	schedules(t, c)
+	apiKeys(t, c)
+	securityEvents(t, c)
+	resealed(t, op)
+	calledPeople(t, s, newClient)
+	emailChange(t, s, spec)
 	system(t, stranger.API())
 
 	for path, item := range spec.doc.Paths.Map() {
@@ -240,7 +246,7 @@ func queues(t *testing.T, c *client.Service) {
 	t.Helper()
 	ctx := t.Context()
 	settings := client.QueueSettings{MaxPerKey: new(3), RatePerKey: &client.Rate{Count: 5, PerSeconds: 0.5}, Weights: map[string]int{"acme": 2}}
-	put, err := c.PutQueue(ctx, "mail", settings)
+	put, err := c.PutQueue(ctx, "mail", "", settings)
 	if err != nil {
 		t.Fatalf("PutQueue = %v", err)
 	}
@@ -262,9 +268,15 @@ func queues(t *testing.T, c *client.Service) {
 	if health, err := c.JobsHealth(ctx); err != nil || health.OldestReadyQueue != nil {
 		t.Errorf("JobsHealth = %+v, %v; want no job that waits", health, err)
 	}
-	if none, err := c.GetQueue(ctx, "other"); err != nil || none.Paused || none.Queue != "other" {
+	none, version, err := c.GetQueue(ctx, "other")
+	if err != nil || none.Paused || none.Queue != "other" {
 		t.Errorf("GetQueue = %+v, %v", none, err)
 	}
+	if _, err := c.PutQueue(ctx, "other", version, settings); err != nil {
+		t.Errorf("PutQueue of a version = %v", err)
+	}
+	_, err = c.PutQueue(ctx, "other", version, client.QueueSettings{})
+	wantOldVersion(t, "PutQueue", err)
 }
 
 // schedules calls the operations on schedules.
@@ -273,7 +285,7 @@ func schedules(t *testing.T, c *client.Service) {
 	ctx := t.Context()
 	args, labels := []byte(`{"to":[{"email":"ada@example.com"}]}`), map[string]string{"source": "test"}
 	for _, name := range []string{"weekly", "daily", "hourly"} {
-		put, err := c.PutSchedule(ctx, name, client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args, Metadata: labels})
+		put, err := c.PutSchedule(ctx, name, "", client.NewSchedule{Spec: "30 9 * * MON", TimeZone: new("Europe/Berlin"), Kind: "mail", Args: args, Metadata: labels})
 		if err != nil || !maps.Equal(put.Metadata, labels) || put.Name != name || len(put.Upcoming) != 5 || put.NextAt == nil || !put.Upcoming[0].Equal(*put.NextAt) {
 			t.Errorf("PutSchedule = %+v, %v", put, err)
 		}
@@ -317,8 +329,98 @@ func schedules(t *testing.T, c *client.Service) {
 	if err := c.DeleteSchedule(ctx, "daily"); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("DeleteSchedule again = %v, want ErrNotFound", err)
 	}
-	if got, err := c.GetSchedule(ctx, "hourly"); err != nil || got.TimeZone != "Europe/Berlin" || got.CatchUp != client.CatchUpLatest {
+	got, version, err := c.GetSchedule(ctx, "hourly")
+	if err != nil || got.TimeZone != "Europe/Berlin" || got.CatchUp != client.CatchUpLatest {
 		t.Errorf("GetSchedule = %+v, %v", got, err)
+	}
+	if _, err := c.PutSchedule(ctx, "hourly", version, client.NewSchedule{Spec: "every 2h", Kind: "mail", Args: args}); err != nil {
+		t.Errorf("PutSchedule of a version = %v", err)
+	}
+	_, err = c.PutSchedule(ctx, "hourly", version, client.NewSchedule{Spec: "every 3h", Kind: "mail", Args: args})
+	wantOldVersion(t, "PutSchedule", err)
+}
+
+// apiKeys calls the operations on API keys.
+func apiKeys(t *testing.T, c *client.Service) {
+	t.Helper()
+	ctx := t.Context()
+	ends := time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)
+	key, err := c.CreateAPIKey(ctx, client.NewAPIKey{
+		Name: "ci", Scopes: []string{"jobs:read"}, AllowedNetworks: []string{"192.0.2.0/24", "2001:db8::1"}, ExpiresAt: &ends,
+	}, "")
+	if err != nil {
+		t.Fatalf("CreateAPIKey = %v", err)
+	}
+	if key.Token == nil || !strings.HasPrefix(*key.Token, key.Prefix) || !strings.HasSuffix(*key.Token, key.LastFour) || !key.ExpiresAt.Equal(ends) ||
+		!slices.Equal(key.AllowedNetworks, []string{"192.0.2.0/24", "2001:db8::1/128"}) || key.CreatedBy == nil {
+		t.Errorf("CreateAPIKey = %+v", key)
+	}
+	for _, name := range []string{"second", "third"} {
+		if _, err := c.CreateAPIKey(ctx, client.NewAPIKey{Name: name, Scopes: []string{"*"}}, name); err != nil {
+			t.Fatalf("CreateAPIKey = %v", err)
+		}
+	}
+	_, version, err := c.GetAPIKey(ctx, key.ID)
+	if err != nil {
+		t.Errorf("GetAPIKey = %v", err)
+	}
+	if got, err := c.UpdateAPIKey(ctx, key.ID, version, client.APIKeyChange{Name: new("cd"), AllowedNetworks: &[]string{}}); err != nil || got.Name != "cd" || len(got.AllowedNetworks) > 0 {
+		t.Errorf("UpdateAPIKey = %+v, %v", got, err)
+	}
+	_, err = c.UpdateAPIKey(ctx, key.ID, version, client.APIKeyChange{Name: new("ce")})
+	wantOldVersion(t, "UpdateAPIKey", err)
+	rotated, err := c.RotateAPIKey(ctx, key.ID, client.APIKeyRotation{})
+	if err != nil || rotated.Token == nil || *rotated.Token == *key.Token || rotated.RetiringUntil.Sub(*rotated.RotatedAt) != 24*time.Hour {
+		t.Errorf("RotateAPIKey = %+v, %v", rotated, err)
+	}
+	var answer *client.Error
+	_, err = c.RotateAPIKey(ctx, key.ID, client.APIKeyRotation{OverlapSeconds: new(0)})
+	if !errors.Is(err, client.ErrConflict) || !errors.As(err, &answer) || answer.Code != client.ProblemCodeRotationInProgress {
+		t.Errorf("RotateAPIKey again = %v, want rotation_in_progress", err)
+	}
+	if err := c.RevokeAPIKey(ctx, key.ID); err != nil {
+		t.Errorf("RevokeAPIKey = %v", err)
+	}
+	if got, _, err := c.GetAPIKey(ctx, key.ID); err != nil || got.RevokedAt == nil || got.Token != nil {
+		t.Errorf("GetAPIKey = %+v, %v; want a revoked key without its token", got, err)
+	}
+	if _, err := c.UpdateAPIKey(ctx, key.ID, "", client.APIKeyChange{}); !errors.Is(err, client.ErrConflict) {
+		t.Errorf("UpdateAPIKey of a revoked key = %v, want ErrConflict", err)
+	}
+	if err := c.RevokeAPIKey(ctx, "key_nope"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("RevokeAPIKey = %v, want ErrNotFound", err)
+	}
+	for revoked, want := range map[bool]string{false: "third second test", true: "third second cd test"} {
+		var names []string
+		for got, err := range c.APIKeys(ctx, &client.ListAPIKeysParams{Limit: new(1), IncludeRevoked: &revoked}) {
+			if err != nil || got.Token != nil {
+				t.Fatalf("APIKeys gave %+v, %v", got, err)
+			}
+			if len(names) == 0 || names[len(names)-1] != got.Name { // others have made keys called test
+				names = append(names, got.Name)
+			}
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("APIKeys gave %q, want %q", got, want)
+		}
+	}
+}
+
+// resealed calls the operation that seals secrets anew, and finds its kind reserved.
+func resealed(t *testing.T, c *client.Service) {
+	t.Helper()
+	job, err := c.ResealSecrets(t.Context())
+	if err != nil || job.Kind != "levqor.reseal" {
+		t.Fatalf("ResealSecrets = %+v, %v", job, err)
+	}
+	if again, err := c.ResealSecrets(t.Context()); err != nil || again.ID != job.ID || again.Duplicate == nil {
+		t.Errorf("ResealSecrets again = %+v, %v; want the same job", again, err)
+	}
+	if _, err := c.CreateJob(t.Context(), client.NewJob{Kind: job.Kind, Args: []byte("{}")}, ""); !errors.Is(err, client.ErrInvalid) {
+		t.Errorf("CreateJob of a kind of the service = %v, want ErrInvalid", err)
+	}
+	if _, err := c.PutSchedule(t.Context(), "r", "", client.NewSchedule{Spec: "every 1h", Kind: job.Kind, Args: []byte("{}")}); !errors.Is(err, client.ErrInvalid) {
+		t.Errorf("PutSchedule of a kind of the service = %v, want ErrInvalid", err)
 	}
 }
 
@@ -364,6 +466,16 @@ func FuzzHTTP(f *testing.F) {
 		{"PUT", "/api/v1/schedules/b", "", `{"spec":"at 2030-01-01T00:00:00Z","time_zone":"\u0000","kind":"mail","args":{"to":[]}}`},
 		{"POST", "/api/v1/schedules/a/run", "Idempotency-Key: a", ""},
 		{"POST", "/api/v1/schedules/a/resume", "", ""},
+		{"POST", "/api/v1/api-keys", "Idempotency-Key: a", `{"name":"a","scopes":["jobs:read","*"],"allowed_networks":["::ffff:1.2.3.4/97","1.2.3.4"],"expires_at":"0001-01-01T00:00:00Z"}`},
+		{"POST", "/api/v1/api-keys", "Idempotency-Key: b", `{"name":"\u0000","scopes":["é"],"expires_at":"9999-12-31T23:59:59-23:59"}`},
+		{"GET", "/api/v1/api-keys?include_revoked=true&limit=1&cursor=AAAA", "", ""},
+		{"PATCH", "/api/v1/api-keys/key_%00", "", `{"allowed_networks":["fe80::1%eth0"]}`},
+		{"PATCH", "/api/v1/api-keys/key_7Qd2mX0aB9LkT4vYw8RjC3", "", `{"name":null}`},
+		{"POST", "/api/v1/api-keys/key_7Qd2mX0aB9LkT4vYw8RjC3/rotate", "", `{"overlap_seconds":1e3}`},
+		{"DELETE", "/api/v1/api-keys/key_7Qd2mX0aB9LkT4vYw8RjC3", "", ""},
+		{"POST", "/api/v1/secret-scanning/github", "Github-Public-Key-Identifier: a", `[{"token":"x"}]`},
+		{"POST", "/api/v1/user/email-change", "", `{"email":"\u0000@b.cd"}`},
+		{"POST", "/api/v1/user/email-change/confirm", "", `{"id":"a","code":"é","secret":"\u0000","match":"42"}`},
 		{"GET", "/api/v1/schedules?cursor=AAAA&limit=1", "", ""},
 		{"GET", "/api/v1/schedules/%ff/fires?before=2030-01-01T00:00:00Z", "", ""},
 		{"DELETE", "/api/v1/schedules/%00", "", ""},
@@ -497,5 +609,37 @@ func TestServeCutsOffWhatTakesTooLong(t *testing.T) {
 	case <-cut:
 	case <-time.After(5 * time.Second):
 		t.Error("the request goes on")
+	}
+}
+
+// securityEvents calls the operations on security events.
+func securityEvents(t *testing.T, c *client.Service) {
+	t.Helper()
+	ctx := t.Context()
+	var listed, exported []int64
+	for e, err := range c.SecurityEvents(ctx, &client.ListSecurityEventsParams{Limit: new(1)}) {
+		if err != nil || e.Actor == nil || e.Address == nil || e.RequestID == nil {
+			t.Fatalf("SecurityEvents gave %+v, %v", e, err)
+		}
+		listed = append(listed, e.Seq)
+	}
+	for e, err := range c.SecurityEvents(ctx, &client.ListSecurityEventsParams{Action: new(client.SecurityActionKeyRotated), Outcome: new(client.SecurityOutcomeSuccess), Until: new(time.Now().Add(time.Hour))}) {
+		if err != nil || e.Action != client.SecurityActionKeyRotated || e.Target == nil {
+			t.Errorf("SecurityEvents gave %+v, %v", e, err)
+		}
+	}
+	for e, err := range c.ExportSecurityEvents(ctx, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		exported = append(exported, e.Seq)
+	}
+	slices.Reverse(listed)
+	if len(listed) < 5 || !slices.Equal(exported, append(listed, int64(len(listed)+1))) {
+		t.Errorf("the list has %v and the export %v", listed, exported)
+	}
+	report, err := c.VerifySecurityEvents(ctx)
+	if err != nil || !report.Whole || report.Last != int64(len(exported)) || report.Checked != report.Last || len(report.Mac) != 32 {
+		t.Errorf("VerifySecurityEvents = %+v, %v", report, err)
 	}
 }

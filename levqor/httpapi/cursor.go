@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 )
 
@@ -24,6 +26,23 @@ func (s *server) parseCursor(list, tenant string, filters any, cursor string) ([
 		return nil, errCursor
 	}
 	return raw[macSize:], nil
+}
+
+// idCursor returns the cursor of a list without filters that is in the order of IDs.
+func (s *server) idCursor(ctx context.Context, list string, last int64) *string {
+	return new(s.cursor(list, caller(ctx).Tenant, nil, binary.BigEndian.AppendUint64(nil, uint64(last))))
+}
+
+// lastID returns where the page before ended, 0 for the first.
+func (s *server) lastID(ctx context.Context, list string, cursor *string) (int64, error) {
+	if cursor == nil {
+		return 0, nil
+	}
+	last, err := s.parseCursor(list, caller(ctx).Tenant, nil, *cursor)
+	if err != nil || len(last) != 8 {
+		return 0, errCursor
+	}
+	return int64(binary.BigEndian.Uint64(last)), nil
 }
 
 const macSize = sha256.Size

@@ -9,8 +9,9 @@
 //
 // The handler can be mounted beside a host's own routes.
 //
-// Every request passes the same gates, in this order: a request ID, the route,
-// the API key and its scope, the size and content type of the body, JSON without
+// Every request passes the same gates, in this order: a request ID, the guard of
+// package httpguard, the route, the caller, its rate limit and its scope, the size and
+// content type of the body, JSON without
 // duplicate keys or trailing data, the contract's parameters and schemas. Only
 // then does it reach the operation. Every error leaves as
 // application/problem+json, by one table (problem.go), and holds nothing that is
@@ -19,10 +20,12 @@ package httpapi
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -31,6 +34,7 @@ import (
 	"github.com/levqor/sdk"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/httpapi/internal/oas"
+	"github.com/levqor/sdk/levqor/httpguard"
 )
 
 // Options configure the handler. The zero value of each field means its default.
@@ -39,23 +43,50 @@ type Options struct {
 	Version string
 	// Logger gets errors that no caller is told about. Default: discard.
 	Logger *slog.Logger
-	// MaxStreams is how many streams of events an API key may have open on this
+	// Authenticator tells who sends a request, for hosts with users of their own. API keys
+	// are not asked for then, unless by [FirstOf] and [APIKeys]. Default: that of APIKeys.
+	Authenticator Authenticator
+	// Guard says what browsers may do with answers, which is nothing unless it allows
+	// origins. Default: that of httpguard.New(nil).
+	Guard *httpguard.Guard
+	// MaxStreams is how many streams of events a caller may have open on this
 	// handler. Default: 20.
 	MaxStreams int
+	// TrustedProxies are those whose X-Forwarded-For says where a request comes from. Of
+	// the addresses in it the last one counts that is not a trusted proxy's, so they must
+	// be all that stand in between. Default: none; the peer of the connection is the client.
+	TrustedProxies []netip.Prefix
+	// SecretScanningKeys are GitHub's public keys in PEM, by their identifiers, as
+	// https://api.github.com/meta/public_keys/secret_scanning lists them. With them,
+	// POST /api/v1/secret-scanning/github takes GitHub's reports of leaked API keys and
+	// revokes those. Default: none, and no such route.
+	SecretScanningKeys map[string]string
 }
 
 // requestTimeout bounds the work on one request, and of a stream what comes before it.
 const requestTimeout = 30 * time.Second
 
-// New returns the API of an app. Options may be nil. It returns an error if the
-// contract that was built in cannot be read, which is a bug.
+// New returns the API of an app. Options may be nil. It returns an ErrInvalid for trusted
+// proxies that are none and a key that cannot be read, and an error if the contract that
+// was built in cannot be read, which is a bug.
 func New(app *levqor.App, opts *Options) (http.Handler, error) {
+	return newHandler(app, opts, sdk.OpenAPI)
+}
+
+// newHandler serves the operations as a contract declares them.
+func newHandler(app *levqor.App, opts *Options, contract []byte) (http.Handler, error) {
 	s := &server{app: app, schemas: kindSchemas{registry: app.Registry}}
 	if opts != nil {
 		s.opts = *opts
 	}
+	if err := httpguard.CheckProxies(s.opts.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("httpapi: new: %w", err)
+	}
 	if s.opts.Logger == nil {
 		s.opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.opts.Authenticator == nil {
+		s.opts.Authenticator = APIKeys(app, &s.opts)
 	}
 	if s.opts.MaxStreams <= 0 {
 		s.opts.MaxStreams = 20
@@ -63,17 +94,32 @@ func New(app *levqor.App, opts *Options) (http.Handler, error) {
 	if s.opts.Version == "" {
 		s.opts.Version = buildVersion()
 	}
-	doc, err := openapi3.NewLoader().LoadFromData(sdk.OpenAPI)
+	doc, err := openapi3.NewLoader().LoadFromData(contract)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: read the contract: %w", err)
 	}
-	s.doc = doc
+	s.doc, s.scopes = doc, scopesOf(doc)
+	if s.scanningKeys, err = parseScanningKeys(s.opts.SecretScanningKeys); err != nil {
+		return nil, err
+	}
+	if s.opts.Guard == nil {
+		if s.opts.Guard, err = httpguard.New(nil); err != nil {
+			return nil, fmt.Errorf("httpapi: guard: %w", err)
+		}
+	}
 	s.router = &router{mux: http.NewServeMux(), server: s}
-	strict := oas.NewStrictHandlerWithOptions(s, nil, oas.StrictHTTPServerOptions{
+	s.guarded = s.opts.Guard.Handler(httpguard.API, s.router)
+	strict := oas.NewStrictHandlerWithOptions(s, []oas.StrictMiddlewareFunc{linkNext}, oas.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  s.refuse,
 		ResponseErrorHandlerFunc: s.fail,
 	})
 	oas.HandlerWithOptions(strict, oas.StdHTTPServerOptions{BaseRouter: s.router, ErrorHandlerFunc: s.refuse})
+	if s.router.err != nil {
+		return nil, s.router.err
+	}
+	for pattern, serve := range s.foreignRoutes() {
+		s.router.handleForeign(pattern, serve)
+	}
 	return s, nil
 }
 
@@ -83,24 +129,30 @@ type server struct {
 	opts    Options
 	doc     *openapi3.T
 	router  *router
+	guarded http.Handler // the router behind the guard
 	schemas kindSchemas
 	streams streams
+	scopes  []string // that the contract asks for
+
+	scanningKeys map[string]*ecdsa.PublicKey
 }
 
-var _ oas.StrictServerInterface = (*server)(nil)
+var (
+	_ oas.StrictServerInterface = (*server)(nil)
+	_ httpguard.Handler         = (*server)(nil)
+)
 
-// ServeHTTP gives a request its ID, and what holds for every answer; the router does
-// the rest.
+// Guarded implements [httpguard.Handler].
+func (s *server) Guarded() httpguard.Class { return httpguard.API }
+
+// ServeHTTP gives a request its ID; the guard and the router do the rest.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := "req_" + rand.Text()
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
-	h := w.Header()
-	h.Set("Request-Id", id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Request-Id", id)
 	tracked := &trackedWriter{ResponseWriter: w}
 	defer s.recover(tracked, r)
-	s.router.ServeHTTP(tracked, r)
+	s.guarded.ServeHTTP(tracked, r)
 }
 
 // recover turns a panic into an answer, unless one has begun.

@@ -19,6 +19,7 @@ import (
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/jobs/cronjobs"
 	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/guard"
 	"github.com/levqor/sdk/levqor/httpapi"
 	"github.com/levqor/sdk/levqor/identity"
 )
@@ -46,6 +47,7 @@ type service struct {
 	stores  levqor.Stores
 	handler http.Handler
 	log     *bytes.Buffer
+	zone    zone
 }
 
 func newService(tb testing.TB) *service {
@@ -55,11 +57,27 @@ func newService(tb testing.TB) *service {
 
 func newServiceOn(tb testing.TB, stores levqor.Stores) *service {
 	tb.Helper()
-	s := &service{TB: tb, stores: stores, log: &bytes.Buffer{}}
+	return newServiceWith(tb, stores, guard.Limits{})
+}
+
+func newServiceWith(tb testing.TB, stores levqor.Stores, limits guard.Limits) *service {
+	tb.Helper()
+	return newServiceOf(tb, stores, levqor.Options{Limits: limits, Mailer: make(mailbox, 10), PublicURL: "https://app.example.com"})
+}
+
+// newServiceWithout returns a service that can send no mail.
+func newServiceWithout(tb testing.TB) *service {
+	tb.Helper()
+	return newServiceOf(tb, levqor.MemStores(), levqor.Options{})
+}
+
+func newServiceOf(tb testing.TB, stores levqor.Stores, opts levqor.Options) *service {
+	tb.Helper()
+	opts.Secret, opts.Validator, opts.Timetables = bytes.Repeat([]byte("s"), 32), httpapi.NewValidator(), cronjobs.Parse
+	s := &service{TB: tb, stores: stores, log: &bytes.Buffer{}, zone: zone{}}
+	opts.TXT = s.zone
 	var err error
-	s.app, err = levqor.New(stores, &levqor.Options{
-		Secret: bytes.Repeat([]byte("s"), 32), Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse,
-	})
+	s.app, err = levqor.New(stores, &opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -125,7 +143,7 @@ const mail = `{"kind":"mail","args":{"to":[{"email":"ada@example.com"}],"body":"
 
 func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 	s := newService(t)
-	token := s.key("acme", "*")
+	token := s.key(identity.OwnerTenant, "*")
 	body := func(members string) string { return strings.TrimSuffix(mail, "}") + members + "}" }
 	post := func(body string) request {
 		return request{"POST", "/api/v1/jobs", token, "k", "application/json", body}
@@ -206,6 +224,7 @@ func TestBadRequestsAreRefusedWithThePointerAndStoreNothing(t *testing.T) {
 		{"a schedule of an unknown kind", request{"PUT", "/api/v1/schedules/s", token, "", "application/json", `{"spec":"@daily","kind":"nope","args":{}}`}, 400, "validation_failed", "#/kind unknown_kind"},
 		{"a schedule with bad args", request{"PUT", "/api/v1/schedules/s", token, "", "application/json", `{"spec":"@daily","kind":"mail","args":{"to":7}}`}, 400, "validation_failed", "#/args/to wrong_type"},
 		{"a run of no schedule", request{method: "POST", path: "/api/v1/schedules/s/run", token: token, idempotency: "k2"}, 404, "not_found", ""},
+		{"a schedule with a NUL in its name", request{method: "GET", path: "/api/v1/schedules/%00", token: token}, 404, "not_found", ""},
 		{"an unknown parameter", request{method: "GET", path: "/api/v1/jobs?x=1", token: token}, 400, "validation_failed", "x unknown_parameter"},
 		{"a parameter twice", request{method: "GET", path: "/api/v1/jobs?limit=1&limit=2", token: token}, 400, "validation_failed", "limit duplicate_parameter"},
 		{"a limit past the last", request{method: "GET", path: "/api/v1/jobs?limit=101", token: token}, 400, "validation_failed", "limit too_large"},
@@ -531,12 +550,20 @@ func TestAnUnreachableDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerForbidsCachingAndSniffing(t *testing.T) {
+func TestEveryAnswerIsGuarded(t *testing.T) {
 	s := newService(t)
-	for _, path := range []string{"/healthz", "/nothing", "/api/v1/jobs"} {
+	for _, path := range []string{"/", "/healthz", "/nothing", "/api/v1/jobs"} {
 		h := s.do(request{method: "GET", path: path}).Header
-		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || len(h.Get("Request-Id")) != 30 {
+		if len(h.Get("Request-Id")) != 30 {
 			t.Errorf("%s has the headers %v", path, h)
+		}
+		for name, want := range map[string]string{
+			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox", "Access-Control-Allow-Origin": "",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s has %s: %s, want %s", path, name, got, want)
+			}
 		}
 	}
 }

@@ -29,12 +29,12 @@ func (s *server) ListJobs(ctx context.Context, req oas.ListJobsRequestObject) (o
 	if err != nil {
 		return nil, err
 	}
-	page := oas.ListJobs200JSONResponse{Data: wireJobs(infos[:min(limit, len(infos))]), HasMore: len(infos) > limit}
+	page := client.JobPage{Data: wireJobs(infos[:min(limit, len(infos))]), HasMore: len(infos) > limit}
 	if page.HasMore {
 		next := s.cursor("jobs", tenant, jobFilters(query), binary.BigEndian.AppendUint64(nil, uint64(infos[limit-1].ID)))
 		page.NextCursor = &next
 	}
-	return page, nil
+	return oas.ListJobs200JSONResponse{Body: page}, nil
 }
 
 // CreateJob implements the operation. The job and the answer to a repetition
@@ -44,7 +44,7 @@ func (s *server) CreateJob(ctx context.Context, req oas.CreateJobRequestObject) 
 		return nil, err
 	}
 	scope := scopeOf(ctx, "POST /api/v1/jobs", req.Params.IdempotencyKey)
-	answer, replayed, err := s.app.Idempotency.Do(ctx, scope, fingerprint(req.Body), func(ctx context.Context, tx levqor.Stores) (levqor.Answer, error) {
+	answer, replayed, err := s.app.Idempotency.Do(ctx, scope, fingerprint(body(ctx)), func(ctx context.Context, tx levqor.Stores) (levqor.Answer, error) {
 		info, err := s.app.Jobs.ForTenant(scope.Tenant).With(tx.Jobs).EnqueueJSON(ctx, req.Body.Kind, req.Body.Args, enqueueOptions(req.Body))
 		if err != nil {
 			return levqor.Answer{}, err
@@ -139,15 +139,9 @@ func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
 }
 
 // fingerprint returns the same hash for requests that differ only in white space
-// and the order of keys.
-func fingerprint(b any) []byte {
-	raw, err := json.Marshal(b)
-	if err == nil {
-		var canonical any
-		if canonical, err = parseJSON(raw); err == nil {
-			raw, err = json.Marshal(canonical)
-		}
-	}
+// and the order of keys, of what [parseJSON] returned.
+func fingerprint(value any) []byte {
+	raw, err := json.Marshal(value) // sorts keys
 	if err != nil {
 		panic(err) // it was JSON when it came in
 	}
@@ -166,7 +160,7 @@ func unquote(key string) string {
 // scopeOf returns where an idempotency key of the caller holds.
 func scopeOf(ctx context.Context, operation, key string) levqor.IdempotencyScope {
 	p := caller(ctx)
-	return levqor.IdempotencyScope{Tenant: p.Tenant, Caller: p.KeyID, Operation: operation, Key: unquote(key)}
+	return levqor.IdempotencyScope{Tenant: p.Tenant, Caller: p.ID(), Operation: operation, Key: unquote(key)}
 }
 
 func jobCreated(id jobs.ID, wire any) (levqor.Answer, error) {

@@ -95,6 +95,6 @@ func (p parser) end() error {
 }
 
 // escapePointer writes a key as a token of a JSON pointer, see RFC 6901 §3.
-func escapePointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
+func escapePointer(key string) string { return pointerEscaper.Replace(key) }
+
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")

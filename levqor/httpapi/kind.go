@@ -15,6 +15,7 @@ import (
 
 	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor"
 )
 
 // kindSchemas knows the schema of each kind's arguments: the given one, or one
@@ -25,9 +26,13 @@ type kindSchemas struct {
 }
 
 // check checks the arguments of a kind against its schema. It returns
-// jobs.ErrUnknownKind for a kind that is not registered.
+// jobs.ErrUnknownKind for a kind that is not registered, and for those that the service
+// makes jobs of for itself.
 func (k *kindSchemas) check(name string, args []byte) error {
 	kind, err := k.registry.Kind(name)
+	if err == nil && strings.HasPrefix(name, levqor.InternalKinds) {
+		err = &fault.Error{Kind: jobs.ErrUnknownKind, Code: "unknown_kind", Field: "/kind", Detail: "is not a kind of this service"}
+	}
 	if err != nil {
 		return err
 	}

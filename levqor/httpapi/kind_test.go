@@ -9,6 +9,8 @@ import (
 
 	"github.com/levqor/sdk/client"
 	"github.com/levqor/sdk/jobs"
+	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/guard"
 )
 
 // Report has fields of every sort that a schema is derived from.
@@ -86,9 +88,12 @@ func (Bag) Kind() string { return "bag" }
 // Forest is a map of itself.
 type Forest map[string]Forest
 
+// newKinds returns a service with more kinds and without limits: a fuzzer would see little
+// else.
 func newKinds(tb testing.TB) *service {
 	tb.Helper()
-	s := newService(tb)
+	none := guard.Policy{Limit: -1}
+	s := newServiceWith(tb, levqor.MemStores(), guard.Limits{Reads: none, Writes: none, Bulk: none, Failures: none})
 	report := func(context.Context, *jobs.Job[Report]) (any, error) { return nil, nil }
 	tree := func(context.Context, *jobs.Job[Tree]) (any, error) { return nil, nil }
 	bag := func(context.Context, *jobs.Job[Bag]) (any, error) { return nil, nil }

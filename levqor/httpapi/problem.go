@@ -13,6 +13,8 @@ import (
 	"github.com/levqor/sdk/client"
 	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/guard"
+	"github.com/levqor/sdk/levqor/identity"
 )
 
 // What only HTTP can get wrong.
@@ -24,6 +26,8 @@ var (
 	errKeyRequired = errors.New("no idempotency key")
 	errKeyInQuery  = errors.New("API key in the query")
 	errCursor      = errors.New("invalid cursor")
+	errNoPerson    = fmt.Errorf("a program has no account: %w", fault.ErrForbidden)
+	errStale       = fmt.Errorf("the last proof is too old: %w", fault.ErrForbidden)
 	errPanic       = errors.New("panic")
 )
 
@@ -52,13 +56,20 @@ var rules = []rule{
 	{errCursor, http.StatusBadRequest, client.ProblemCodeInvalidCursor, "The cursor is not one of this list and these filters."},
 	{errMethod, http.StatusMethodNotAllowed, client.ProblemCodeMethodNotAllowed, "The path does not have this method."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, client.ProblemCodeBodyTooLarge, "The body is larger than 1 MiB."},
+	{errPrecondition, http.StatusPreconditionFailed, client.ProblemCodePreconditionFailed, "It is no longer as If-Match says."},
+	{levqor.ErrNoMailer, http.StatusServiceUnavailable, client.ProblemCodeNoMailer, "The service has nothing to send mail with."},
 	{errMediaType, http.StatusUnsupportedMediaType, client.ProblemCodeUnsupportedMediaType, "The content type must be application/json."},
 	{levqor.ErrKeyReused, http.StatusUnprocessableEntity, client.ProblemCodeIdempotencyKeyReused, "The Idempotency-Key was used for another request."},
+	{errNoPerson, http.StatusForbidden, client.ProblemCodePersonRequired, "This is for people who have signed in."},
+	{errStale, http.StatusForbidden, client.ProblemCodeProofRequired, "This needs a fresh proof of who you are. Sign in again."},
+	{identity.ErrScopeNotHeld, http.StatusForbidden, client.ProblemCodeScopeNotHeld, "The caller does not hold a scope that is at stake."},
+	{identity.ErrRotating, http.StatusConflict, client.ProblemCodeRotationInProgress, "The token from before the last rotation still works."},
 	{fault.ErrInvalid, http.StatusBadRequest, client.ProblemCodeValidationFailed, "The request is not valid."},
 	{fault.ErrUnauthenticated, http.StatusUnauthorized, client.ProblemCodeInvalidAPIKey, "The API key is missing or gives no access."},
 	{fault.ErrForbidden, http.StatusForbidden, client.ProblemCodeForbidden, "This is not allowed."},
 	{fault.ErrNotFound, http.StatusNotFound, client.ProblemCodeNotFound, "There is nothing here."},
 	{fault.ErrConflict, http.StatusConflict, client.ProblemCodeConflict, "The present state does not allow this."},
+	{guard.ErrRateLimited, http.StatusTooManyRequests, client.ProblemCodeRateLimited, "There were too many requests."},
 	{fault.ErrLimit, http.StatusTooManyRequests, client.ProblemCodeLimitReached, "A limit is reached."},
 	{context.Canceled, statusClosed, client.ProblemCodeCanceled, "The caller left."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, client.ProblemCodeTimeout, "The request took too long."},
@@ -91,6 +102,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // and not described.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	rule := ruleFor(err)
+	s.noteRefusal(r, rule, err)
 	if rule.status >= http.StatusInternalServerError {
 		s.opts.Logger.ErrorContext(r.Context(), "httpapi: request failed", slog.String("request_id", requestID(r.Context())),
 			slog.Int("status", rule.status), slog.Any("error", err), slog.String("cause", fault.Cause(err)))
@@ -106,6 +118,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if scope, ok := errors.AsType[*scopeError](err); ok {
 		problem.Code, problem.RequiredScope = client.ProblemCodeInsufficientScope, &scope.scope
 		problem.Type = "urn:levqor:problem:" + string(problem.Code)
+	}
+	if limit, ok := errors.AsType[*guard.LimitError](err); ok {
+		problem.ViolatedPolicies = limit.Violated
 	}
 	writeProblem(w, problem)
 }

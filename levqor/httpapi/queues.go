@@ -22,7 +22,8 @@ func (s *server) ListQueues(ctx context.Context, _ oas.ListQueuesRequestObject) 
 // GetQueue implements the operation.
 func (s *server) GetQueue(ctx context.Context, req oas.GetQueueRequestObject) (oas.GetQueueResponseObject, error) {
 	settings, err := s.app.Queues.Get(ctx, req.Queue)
-	return oas.GetQueue200JSONResponse(wireQueue(settings)), err
+	wire := wireQueue(settings)
+	return oas.GetQueue200JSONResponse{Body: wire, Headers: oas.GetQueue200ResponseHeaders{ETag: etag(wire)}}, err
 }
 
 // PutQueue implements the operation.
@@ -32,8 +33,13 @@ func (s *server) PutQueue(ctx context.Context, req oas.PutQueueRequestObject) (o
 		Queue: req.Queue, Paused: value(b.Paused), MaxRunning: value(b.MaxRunning), MaxPerTenant: value(b.MaxPerTenant),
 		MaxPerKey: value(b.MaxPerKey), Rate: rateOf(b.Rate), RatePerKey: rateOf(b.RatePerKey), Weights: b.Weights,
 	}
-	err := s.app.Queues.Put(ctx, settings)
-	return oas.PutQueue200JSONResponse(wireQueue(settings)), err
+	queues := s.app.Queues
+	if match := req.Params.IfMatch; match != nil && !holdsTag(*match, "*") { // a queue always has a version
+		queues = queues.OnlyIf(func(before jobs.QueueSettings) error { return unchanged(match, wireQueue(before)) })
+	}
+	err := queues.Put(ctx, settings)
+	wire := wireQueue(settings)
+	return oas.PutQueue200JSONResponse{Body: wire, Headers: oas.PutQueue200ResponseHeaders{ETag: etag(wire)}}, err
 }
 
 // PauseQueue implements the operation.
@@ -70,7 +76,7 @@ func rateOf(r *client.Rate) jobs.Rate {
 	if r == nil {
 		return jobs.Rate{}
 	}
-	return jobs.Rate{Count: r.Count, Per: seconds(r.PerSeconds)}
+	return jobs.Rate{Count: r.Count, Per: seconds(r.PerSeconds).Truncate(time.Microsecond)} // what stores keep
 }
 
 func wireQueue(s jobs.QueueSettings) client.Queue {

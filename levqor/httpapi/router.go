@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,6 +16,7 @@ import (
 type router struct {
 	mux    *http.ServeMux
 	server *server
+	err    error // what is wrong with an operation of the contract
 }
 
 // operation is an operation of the contract, with what its gate needs.
@@ -23,6 +25,9 @@ type operation struct {
 	name   string // the pattern, such as "POST /api/v1/jobs"
 	public bool
 	scope  string
+	person bool             // is about whoever calls, who is no program, and needs no scope
+	fresh  bool             // asks people for a fresh proof of who they are
+	cost   string           // which rate limit counts it
 	stream bool             // goes on for as long as the caller stays
 	body   *openapi3.Schema // nil if there is none
 }
@@ -37,7 +42,14 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) { e(w, r) }
 // HandleFunc registers an operation behind its gate.
 func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	op := rt.operation(pattern)
+	ends, err := deprecation(op.route.Operation)
+	if err != nil && rt.err == nil {
+		rt.err = err
+	}
 	rt.mux.Handle(pattern, endpoint(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range ends {
+			w.Header()[name] = slices.Clone(values)
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		admitted, err := rt.server.admit(w, r.WithContext(ctx), op)
@@ -48,14 +60,14 @@ func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *
 		if op.stream {
 			admitted = streaming(r, admitted, op)
 		}
-		handler(w, admitted)
+		handler(conditional(w, r), admitted)
 	}))
 }
 
 // streaming returns a request that was admitted without its time limit, and with what
 // a stream needs to know of it.
 func streaming(r, admitted *http.Request, op *operation) *http.Request {
-	ctx := context.WithValue(r.Context(), callerKey{}, caller(admitted.Context()))
+	ctx := context.WithValue(r.Context(), visitorKey{}, admitted.Context().Value(visitorKey{}))
 	return r.WithContext(context.WithValue(ctx, streamedKey{}, streamed{r, op.scope}))
 }
 
@@ -71,6 +83,9 @@ func (rt *router) operation(pattern string) *operation {
 	}
 	op.public = spec.Security != nil && len(*spec.Security) == 0
 	op.scope, _ = spec.Extensions["x-scope"].(string)
+	op.person = spec.Extensions["x-caller"] == "person"
+	op.fresh = spec.Extensions["x-proof"] == "fresh"
+	op.cost, _ = spec.Extensions["x-cost"].(string)
 	op.stream, _ = spec.Extensions["x-stream"].(bool)
 	if spec.RequestBody != nil {
 		op.body = spec.RequestBody.Value.Content["application/json"].Schema.Value

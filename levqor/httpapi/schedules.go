@@ -26,7 +26,7 @@ func (s *server) ListSchedules(ctx context.Context, req oas.ListSchedulesRequest
 	if err != nil {
 		return nil, err
 	}
-	page := oas.ListSchedules200JSONResponse{Data: []client.Schedule{}, HasMore: len(all) > limit}
+	page := client.SchedulePage{Data: []client.Schedule{}, HasMore: len(all) > limit}
 	for _, schedule := range all[:min(limit, len(all))] {
 		page.Data = append(page.Data, s.wireSchedule(schedule))
 	}
@@ -34,7 +34,7 @@ func (s *server) ListSchedules(ctx context.Context, req oas.ListSchedulesRequest
 		next := s.cursor("schedules", tenant, nil, []byte(all[limit-1].Name))
 		page.NextCursor = &next
 	}
-	return page, nil
+	return oas.ListSchedules200JSONResponse{Body: page}, nil
 }
 
 // PutSchedule implements the operation.
@@ -46,14 +46,20 @@ func (s *server) PutSchedule(ctx context.Context, req oas.PutScheduleRequestObje
 	if err != nil {
 		return nil, err
 	}
-	schedule, err := s.schedules(ctx).PutJSON(ctx, req.Name, plan, req.Body.Kind, req.Body.Args)
-	return oas.PutSchedule200JSONResponse(s.wireSchedule(schedule)), err
+	schedules := s.schedules(ctx)
+	if match := req.Params.IfMatch; match != nil {
+		schedules = schedules.OnlyIf(func(before jobs.Schedule) error { return s.unchangedSchedule(match, before) })
+	}
+	schedule, err := schedules.PutJSON(ctx, req.Name, plan, req.Body.Kind, req.Body.Args)
+	wire := s.wireSchedule(schedule)
+	return oas.PutSchedule200JSONResponse{Body: wire, Headers: oas.PutSchedule200ResponseHeaders{ETag: scheduleTag(schedule, wire)}}, err
 }
 
 // GetSchedule implements the operation.
 func (s *server) GetSchedule(ctx context.Context, req oas.GetScheduleRequestObject) (oas.GetScheduleResponseObject, error) {
 	schedule, err := s.schedules(ctx).Get(ctx, req.Name)
-	return oas.GetSchedule200JSONResponse(s.wireSchedule(schedule)), err
+	wire := s.wireSchedule(schedule)
+	return oas.GetSchedule200JSONResponse{Body: wire, Headers: oas.GetSchedule200ResponseHeaders{ETag: scheduleTag(schedule, wire)}}, err
 }
 
 // DeleteSchedule implements the operation.
@@ -113,6 +119,29 @@ func planOf(b *client.NewSchedule) (jobs.Plan, error) {
 	policy, err := jobs.ParseCatchUp(string(*b.CatchUp))
 	plan.CatchUp = policy
 	return plan, err
+}
+
+// unchangedSchedule is unchanged for a schedule; one that is not there has no version.
+func (s *server) unchangedSchedule(ifMatch *string, before jobs.Schedule) error {
+	if before.Version == 0 {
+		return errPrecondition
+	}
+	return unchanged(ifMatch, scheduleSettings(before, s.wireSchedule(before)))
+}
+
+func scheduleTag(schedule jobs.Schedule, wire client.Schedule) string {
+	return etagOf(scheduleSettings(schedule, wire), wire)
+}
+
+// scheduleSettings leaves out what changes when a schedule fires, and has what nobody is
+// shown: secrets that were put meanwhile look as those before, and are not to be replaced
+// unseen. It has none of their digits, which a caller might try to guess by the tag.
+func scheduleSettings(schedule jobs.Schedule, wire client.Schedule) any {
+	wire.NextAt, wire.LastAt, wire.Upcoming = nil, nil, nil
+	return struct {
+		Wire client.Schedule
+		Seal string
+	}{wire, schedule.Seal}
 }
 
 // upcomingTimes is how many next times a schedule shows.

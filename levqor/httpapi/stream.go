@@ -17,8 +17,8 @@ const (
 	// A heartbeat keeps proxies from taking a stream for dead, and finds out about
 	// callers that have left without a word.
 	heartbeat = 15 * time.Second
-	// A stream outlives its key by recheck at most. A look at the key holds the stream
-	// up, so it is bounded.
+	// A stream outlives its key by recheck at most, and identity.CacheTTL where another
+	// process has revoked it. A look at the key holds the stream up, so it is bounded.
 	recheck        = 30 * time.Second
 	recheckTimeout = 5 * time.Second
 )
@@ -41,7 +41,7 @@ func (s stream) serve(w http.ResponseWriter) error {
 	if s.drained() {
 		return fmt.Errorf("httpapi: draining: %w", fault.ErrUnavailable)
 	}
-	leave, err := s.streams.enter(caller(s.ctx).KeyID, s.opts.MaxStreams)
+	leave, err := s.streams.enter(caller(s.ctx).ID(), s.opts.MaxStreams)
 	if err != nil {
 		return err
 	}
@@ -115,8 +115,11 @@ func (s stream) stillAllowed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
 	defer cancel()
 	req := streamedRequest(ctx)
-	_, err := s.authenticate(req.WithContext(ctx), req.scope)
-	return !errors.Is(err, fault.ErrUnauthenticated) && !errors.Is(err, fault.ErrForbidden)
+	caller, err := s.authenticate(req.WithContext(ctx))
+	if err != nil {
+		return !errors.Is(err, fault.ErrUnauthenticated)
+	}
+	return caller.Allows(req.scope)
 }
 
 func (s *server) drained() bool {

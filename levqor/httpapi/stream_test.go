@@ -51,6 +51,7 @@ func TestAJobIsWatchedAtAnotherProcess(t *testing.T) {
 		list := watching.stream("/api/v1/jobs/events?limit=5", token)
 		single := watching.stream("/api/v1/jobs/"+job.ID+"/events", token)
 		list.wait(t, `"state":"ready"`)
+		single.wait(t, "event: job")
 		ran := make(chan error, 1)
 		var states []client.JobState
 		for now, err := range c.WatchJob(ctx, job.ID) {

@@ -35,6 +35,13 @@ func (s *server) GetOpenAPI(context.Context, oas.GetOpenAPIRequestObject) (oas.G
 	}, nil
 }
 
+// ResealSecrets implements the operation. A repetition finds the job that is there.
+func (s *server) ResealSecrets(ctx context.Context, _ oas.ResealSecretsRequestObject) (oas.ResealSecretsResponseObject, error) {
+	info, err := s.app.StartReseal(ctx, caller(ctx).Tenant)
+	location := "/api/v1/jobs/" + info.ID.String()
+	return oas.ResealSecrets202JSONResponse{Body: wireJob(info), Headers: oas.ResealSecrets202ResponseHeaders{Location: &location}}, err
+}
+
 // buildVersion returns the version of this module as the build knows it.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()

@@ -65,14 +65,14 @@ func namespaceName(f reflect.StructField) string {
 func tagPointer(namespace string) string {
 	var pointer strings.Builder
 	for rest := "." + namespace; rest != ""; {
-		var token string
+		var part string
 		if key, ok := strings.CutPrefix(rest, "["); ok {
-			token, rest = cutKey(key)
+			part, rest = cutKey(key)
 		} else {
-			token, rest = cutName(rest[1:])
+			part, rest = cutName(rest[1:])
 		}
-		if token != embedded {
-			pointer.WriteString("/" + escapePointer(show.Replace(token)))
+		if part != embedded {
+			pointer.WriteString("/" + escapePointer(show.Replace(part)))
 		}
 	}
 	return pointer.String()

@@ -7,42 +7,68 @@ import (
 	"strings"
 )
 
-// A token is "lvq_live_", 22 base62 digits that name the key, 32 that are the
-// secret (190 bits), and 6 that are the CRC-32 of everything before them, so
-// what is misspelt or cut off is refused without asking the store and secret
-// scanners can tell a token from other text.
+// The environments of a service. A key of one opens nothing in the other.
 const (
-	tokenPrefix  = "lvq_live_"
+	// Live is where the work is real.
+	Live = "live"
+	// Test is where nothing counts.
+	Test = "test"
+)
+
+// A token is "lvq_", its environment and "_", 22 base62 digits that name the key, 32
+// that are the secret (190 bits), and 6 that are the CRC-32 of everything before
+// them, so what is misspelt or cut off is refused without asking the store and
+// secret scanners can tell a token from other text.
+const (
+	tokenPrefix  = "lvq_"
 	kidLength    = 22
 	secretLength = 32
 	crcLength    = 6
-	tokenLength  = len(tokenPrefix) + kidLength + secretLength + crcLength
+	tokenLength  = len(tokenPrefix+Live+"_") + kidLength + secretLength + crcLength // the environments are as long as each other
 	keyIDPrefix  = "key_"
 	base62       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// newToken returns a token with its key's name and secret.
-func newToken() (token, kid, secret string) {
-	kid, secret = randomDigits(kidLength), randomDigits(secretLength)
-	head := tokenPrefix + kid + secret
-	return head + checksum(head), kid, secret
+// token is a token with its parts.
+type token struct {
+	text, environment, kid, secret string
 }
 
-// splitToken returns the parts of a well-formed token.
-func splitToken(token string) (kid, secret string, ok bool) {
-	if len(token) != tokenLength || !strings.HasPrefix(token, tokenPrefix) {
-		return "", "", false
+// keyID returns the ID of the token's key.
+func (t token) keyID() string { return keyIDPrefix + t.kid }
+
+// newToken returns a token for a key with a secret of its own.
+func newToken(environment, kid string) token {
+	t := token{environment: environment, kid: kid, secret: randomDigits(secretLength)}
+	head := tokenPrefix + environment + "_" + kid + t.secret
+	t.text = head + checksum(head)
+	return t
+}
+
+// parseToken returns a well-formed token.
+func parseToken(text string) (t token, ok bool) {
+	if len(text) != tokenLength || !strings.HasPrefix(text, tokenPrefix) {
+		return token{}, false
 	}
-	head := token[:tokenLength-crcLength]
-	if token[len(head):] != checksum(head) {
-		return "", "", false
+	head := text[:tokenLength-crcLength]
+	if text[len(head):] != checksum(head) {
+		return token{}, false
 	}
-	for _, c := range []byte(head[len(tokenPrefix):]) {
-		if strings.IndexByte(base62, c) < 0 {
-			return "", "", false
-		}
+	environment, digits, _ := strings.Cut(head[len(tokenPrefix):], "_")
+	if environment != Live && environment != Test || !isDigits(digits) {
+		return token{}, false
 	}
-	return head[len(tokenPrefix) : len(tokenPrefix)+kidLength], head[len(tokenPrefix)+kidLength:], true
+	return token{text: text, environment: environment, kid: digits[:kidLength], secret: digits[kidLength:]}, true
+}
+
+// kidOf returns the part of a key's ID that its tokens hold.
+func kidOf(keyID string) (kid string, ok bool) {
+	kid, ok = strings.CutPrefix(keyID, keyIDPrefix)
+	return kid, ok && len(kid) == kidLength && isDigits(kid)
+}
+
+func isDigits(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune(base62, c) })
 }
 
 // checksum returns the CRC-32 (IEEE) of head as base62 digits.

@@ -1,5 +1,6 @@
 // Package levqortest checks that stores keep every promise of package levqor and
-// its rooms: API keys, idempotency records, and transactions across stores.
+// its rooms: API keys, people and their addresses, invitations, logins, second factors, identity providers, rate limits, security logs,
+// idempotency records, and transactions across stores.
 //
 //	func TestStores(t *testing.T) {
 //		levqortest.TestStores(t, func(t *testing.T) levqor.Stores { return open(t) })
@@ -19,7 +20,7 @@ import (
 
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/levqor"
-	"github.com/levqor/sdk/levqor/identity"
+	"github.com/levqor/sdk/levqor/guard"
 )
 
 // TestStores runs every case, each as a subtest on stores of its own. Each call
@@ -29,7 +30,30 @@ func TestStores(t *testing.T, open func(*testing.T) levqor.Stores) {
 		name  string
 		cases map[string]func(*env)
 	}{
-		{"Keys", keyCases}, {"Idempotency", idempotencyCases}, {"InTx", txCases},
+		{"Keys", keyCases},
+		{"Users", userCases},
+		{"Addresses", addressCases},
+		{"Tenants", tenantCases},
+		{"Members", memberCases},
+		{"Deletion", deletionCases},
+		{"Invitations", invitationCases},
+		{"Links", linkCases},
+		{"Sessions", sessionCases},
+		{"Vouches", vouchCases},
+		{"TOTP", totpCases},
+		{"Recovery", recoveryCases},
+		{"Passkeys", passkeyCases},
+		{"Ceremonies", ceremonyCases},
+		{"Held", heldCases},
+		{"Connections", connectionCases},
+		{"Sealed", sealedCases},
+		{"Domains", domainCases},
+		{"Subjects", subjectCases},
+		{"Flows", flowCases},
+		{"Rates", rateCases},
+		{"SecurityLog", logCases},
+		{"Idempotency", idempotencyCases},
+		{"InTx", txCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, run := range group.cases {
@@ -39,6 +63,33 @@ func TestStores(t *testing.T, open func(*testing.T) levqor.Stores) {
 					run(&env{T: t, Stores: open(t), ctx: ctx})
 				})
 			}
+		})
+	}
+}
+
+// TestManyProcesses checks what must hold when four processes use one database at once.
+// Each call of open must return a function on an empty database of its own, whose calls
+// return stores as a process of its own has them.
+func TestManyProcesses(t *testing.T, open func(*testing.T) func() levqor.Stores) {
+	for name, run := range map[string]func(*env, ...levqor.Stores){
+		"200 callers with eight spellings make one user":                        (*env).ensureOneUser,
+		"of two owners one stays when 100 callers take them away":               (*env).leaveOneOwner,
+		"an invitation is accepted once by 100 callers":                         (*env).acceptOnce,
+		"one of 40 callers makes the first invitation":                          (*env).inviteOneOwner,
+		"whoever is added while a user is deleted is no member of what is gone": (*env).addWhileDeleting,
+		"of 100 tries of a link at once five are looked at":                     (*env).tryFive,
+		"of 100 callers one uses a link":                                        (*env).useOnce,
+		"of links stored at once three have mail":                               (*env).mailThree,
+		"of callers at once for one address one gets it":                        (*env).moveOne,
+		"an address that is left is nobody's in any moment":                     (*env).leaveAndCome,
+		"of callers at once one undoes, and no later change outlives":           (*env).undoOnce,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
+			defer cancel()
+			process := open(t)
+			e := &env{T: t, Stores: process(), ctx: ctx}
+			run(e, e.Stores, process(), process(), process())
 		})
 	}
 }
@@ -62,96 +113,6 @@ func (e *env) wantErr(err, want error, promise string) {
 	e.Helper()
 	if !errors.Is(err, want) {
 		e.Errorf("the error is %v, want %v: %s", err, want, promise)
-	}
-}
-
-func key(id string) identity.Key {
-	return identity.Key{ID: id, Tenant: "a", Name: "it's ?", Hash: []byte{0, 1, 0xff}, Scopes: []string{"jobs:read", "jobs:write"}}
-}
-
-var keyCases = map[string]func(*env){
-	"everything about a key is kept": func(e *env) {
-		want := key("key_1")
-		want.ExpiresAt = t0.Add(time.Hour)
-		if got, err := e.Keys.InsertKey(e.ctx, want, t0); err != nil || !got.CreatedAt.Equal(t0) {
-			e.Fatalf("InsertKey = %+v, %v; want CreatedAt set", got, err)
-		}
-		got, current, err := e.Keys.FindKey(e.ctx, "key_1", t0)
-		if err != nil || !current {
-			e.Fatalf("FindKey = %v, %v; want a current key", current, err)
-		}
-		want.CreatedAt = t0
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			e.Errorf("FindKey = %v, want %v", got, want)
-		}
-	},
-	"an unknown key is not found": func(e *env) {
-		_, _, err := e.Keys.FindKey(e.ctx, "key_nope", t0)
-		e.wantErr(err, identity.ErrNotFound, "there is none")
-	},
-	"a taken ID is a conflict": func(e *env) {
-		e.insertKey("key_1")
-		_, err := e.Keys.InsertKey(e.ctx, key("key_1"), t0)
-		e.wantErr(err, identity.ErrConflict, "the ID is taken")
-	},
-	"an expired key is not current": func(e *env) {
-		k := key("key_1")
-		k.ExpiresAt = t0.Add(time.Hour)
-		if _, err := e.Keys.InsertKey(e.ctx, k, t0); err != nil {
-			e.Fatal(err)
-		}
-		e.wantCurrent(t0.Add(time.Hour-time.Microsecond), true)
-		e.wantCurrent(t0.Add(time.Hour), false)
-	},
-	"a revoked key is not current, and the first time counts": func(e *env) {
-		e.insertKey("key_1")
-		for i := range 2 {
-			got, err := e.Keys.RevokeKey(e.ctx, "a", "key_1", t0.Add(time.Duration(i)*time.Hour))
-			if err != nil || !got.RevokedAt.Equal(t0) {
-				e.Errorf("RevokeKey = %v, %v; want %v", got.RevokedAt, err, t0)
-			}
-		}
-		e.wantCurrent(t0, false)
-	},
-	"another tenant's key looks absent and is left alone": func(e *env) {
-		e.insertKey("key_1")
-		_, err := e.Keys.RevokeKey(e.ctx, "b", "key_1", t0)
-		e.wantErr(err, identity.ErrNotFound, "the key belongs to tenant a")
-		e.wantCurrent(t0, true)
-	},
-	"one owner's key is stored, whoever tries at once": func(e *env) {
-		var winners atomic.Int32
-		var wg sync.WaitGroup
-		for i := range 8 {
-			wg.Go(func() {
-				won, err := e.Keys.InsertOwnerKey(e.ctx, key(fmt.Sprint("key_", i)), time.Time{})
-				if err != nil {
-					e.Errorf("InsertOwnerKey = %v", err)
-				}
-				if won {
-					winners.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if n := winners.Load(); n != 1 {
-			e.Errorf("%d callers stored an owner's key, want 1", n)
-		}
-	},
-}
-
-func (e *env) insertKey(id string) {
-	e.Helper()
-	if _, err := e.Keys.InsertKey(e.ctx, key(id), t0); err != nil {
-		e.Fatalf("InsertKey = %v", err)
-	}
-}
-
-// wantCurrent looks at key_1.
-func (e *env) wantCurrent(now time.Time, want bool) {
-	e.Helper()
-	if _, current, err := e.Keys.FindKey(e.ctx, "key_1", now); err != nil || current != want {
-		e.Errorf("FindKey at %v = %v, %v; want current = %v", now, current, err, want)
 	}
 }
 
@@ -213,6 +174,22 @@ var idempotencyCases = map[string]func(*env){
 			}
 		}
 		e.wantBegun(late, t0.Add(time.Hour), false)
+	},
+	"a tenant's records are deleted up to the limit, and nobody else's": func(e *env) {
+		for i := range 3 {
+			s := scope
+			s.Caller, s.Key = fmt.Sprint("key_", i), fmt.Sprint(i)
+			e.wantBegun(s, t0.Add(time.Duration(i)*time.Minute), true)
+		}
+		other := scope
+		other.Tenant, other.Caller, other.Key = "b", "key_0", "0"
+		e.wantBegun(other, t0, true)
+		for _, want := range []int{2, 1, 0} {
+			if n, err := e.Idempotency.DeleteTenant(e.ctx, "a", 2); err != nil || n != want {
+				e.Errorf("DeleteTenant = %d, %v; want %d", n, err, want)
+			}
+		}
+		e.wantBegun(other, t0, false)
 	},
 	"of callers at once one begins and the others wait for its answer": func(e *env) {
 		var begun atomic.Int32
@@ -298,18 +275,24 @@ func (e *env) touchAll(ctx context.Context, tx levqor.Stores) error {
 	job := jobs.Insertion{Info: &jobs.Info{ID: 7, Kind: "k", Queue: "q", Priority: 5, MaxAttempts: 1, Args: []byte(`{}`)}}
 	_, err := tx.Jobs.Insert(ctx, []jobs.Insertion{job}, t0)
 	_, keyErr := tx.Keys.InsertKey(ctx, key("key_7"), t0)
+	_, linkErr := tx.SSO.InsertLink(ctx, e.newLink("s", 7, 20), t0)
+	_, rateErr := tx.Rates.Take(ctx, []guard.Draw{{Key: "r", Advance: time.Hour, Depth: time.Hour}}, t0)
 	_, _, beginErr := tx.Idempotency.Begin(ctx, levqor.IdempotencyRecord{Scope: scope, Fingerprint: []byte("f")}, time.Hour, t0)
-	return errors.Join(err, keyErr, beginErr)
+	logErr := tx.SecurityLog.Change(ctx, "a", adding(entry(1)), t0)
+	return errors.Join(err, keyErr, rateErr, beginErr, logErr, linkErr)
 }
 
 func (e *env) wantTouched(want bool) {
 	e.Helper()
 	_, jobErr := e.Jobs.Get(e.ctx, "", 7)
 	_, _, keyErr := e.Keys.FindKey(e.ctx, "key_7", t0)
-	for what, err := range map[string]error{"job": jobErr, "key": keyErr} {
+	_, linkErr := e.SSO.FindLink(e.ctx, 20, "https://login.example", "s")
+	for what, err := range map[string]error{"job": jobErr, "key": keyErr, "link": linkErr} {
 		if (err == nil) != want || err != nil && !errors.Is(err, levqor.ErrNotFound) {
 			e.Errorf("the %s: %v, want it kept: %v", what, err, want)
 		}
 	}
+	e.wantSeqs("a", guard.LogQuery{}, map[bool][]int64{true: {1}}[want]...)
 	e.wantBegun(scope, t0, !want)
+	e.wantLevel(t0, guard.Draw{Key: "r", Advance: time.Hour, Depth: time.Hour}, guard.Level{Fits: !want, Ahead: map[bool]time.Duration{true: time.Hour}[want]})
 }

@@ -21,16 +21,16 @@ type noop struct {
 // Kind implements [jobs.Args].
 func (noop) Kind() string { return "noop" }
 
-// levqor is our queue on a database.
-type levqor struct {
+// engine is our queue on a database.
+type engine struct {
 	db       *bun.DB
 	queue    *jobs.Queue
 	registry *jobs.Registry
 	work     func(noop)
 }
 
-func newLevqor(ctx context.Context, db *bun.DB) (*levqor, error) {
-	l := &levqor{db: db, registry: jobs.NewRegistry(nil), work: func(noop) {}}
+func newEngine(ctx context.Context, db *bun.DB) (*engine, error) {
+	l := &engine{db: db, registry: jobs.NewRegistry(nil), work: func(noop) {}}
 	handler := func(_ context.Context, job *jobs.Job[noop]) (struct{}, error) {
 		l.work(job.Args)
 		return struct{}{}, nil
@@ -44,7 +44,7 @@ func newLevqor(ctx context.Context, db *bun.DB) (*levqor, error) {
 
 // insertMany stores n jobs in calls of the given size from some callers. With gives the
 // options of each job; it may be nil.
-func (l *levqor) insertMany(ctx context.Context, n, size, callers int, with func(i int) *jobs.EnqueueOptions) (int, error) {
+func (l *engine) insertMany(ctx context.Context, n, size, callers int, with func(i int) *jobs.EnqueueOptions) (int, error) {
 	calls := (n + size - 1) / size
 	_, err := side(calls, callers, func(call int) error {
 		entries := make([]jobs.Entry, min(size, n-call*size))
@@ -62,7 +62,7 @@ func (l *levqor) insertMany(ctx context.Context, n, size, callers int, with func
 }
 
 // insert stores n jobs one by one from some callers.
-func (l *levqor) insert(ctx context.Context, n, callers int) (int, error) {
+func (l *engine) insert(ctx context.Context, n, callers int) (int, error) {
 	return side(n, callers, func(i int) error {
 		_, err := l.queue.Enqueue(ctx, noop{N: i}, nil)
 		return err
@@ -70,7 +70,7 @@ func (l *levqor) insert(ctx context.Context, n, callers int) (int, error) {
 }
 
 // burnDown works off the n jobs that wait.
-func (l *levqor) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) (int, error) {
+func (l *engine) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) (int, error) {
 	worker, err := jobs.NewWorker(bunjobs.New(l.db), l.registry, opts)
 	if err != nil {
 		return 0, err
@@ -87,7 +87,7 @@ func (l *levqor) burnDown(ctx context.Context, n int, opts *jobs.WorkerOptions) 
 }
 
 // completed checks that the database knows of n completed jobs.
-func (l *levqor) completed(ctx context.Context, n int) error {
+func (l *engine) completed(ctx context.Context, n int) error {
 	var found int
 	err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM levqor_jobs_done WHERE state = 5").Scan(&found)
 	if err == nil && found < n {
@@ -97,7 +97,7 @@ func (l *levqor) completed(ctx context.Context, n int) error {
 }
 
 // during runs a worker with default options on a store while fn runs.
-func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, fn func(ctx context.Context) error) error {
+func (l *engine) during(ctx context.Context, store jobs.WorkerStore, fn func(ctx context.Context) error) error {
 	worker, err := jobs.NewWorker(store, l.registry, nil)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (l *levqor) during(ctx context.Context, store jobs.WorkerStore, fn func(ctx
 }
 
 // latencies enqueues 50 jobs a second and returns how long each waited to start.
-func (l *levqor) latencies(ctx context.Context, d time.Duration) ([]time.Duration, error) {
+func (l *engine) latencies(ctx context.Context, d time.Duration) ([]time.Duration, error) {
 	var waits waits
 	l.work = func(args noop) { waits.since(args.T) }
 	err := l.during(ctx, bunjobs.New(l.db), func(ctx context.Context) error {
@@ -129,7 +129,7 @@ func (l *levqor) latencies(ctx context.Context, d time.Duration) ([]time.Duratio
 
 // started is a sample of how long jobs wait to start.
 func started(db database, d time.Duration) sample {
-	return on(db, func(ctx context.Context, l *levqor) (figures, error) {
+	return on(db, func(ctx context.Context, l *engine) (figures, error) {
 		all, err := l.latencies(ctx, d)
 		return quantiles("", all, 0.99, 0.5), err
 	})

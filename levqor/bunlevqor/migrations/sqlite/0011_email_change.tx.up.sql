@@ -1,0 +1,21 @@
+-- What leads users back to addresses that they have left, subject-owned. Steps order a user's
+-- changes. Nobody else gets the address of a row until it expires.
+CREATE TABLE levqor_identity_undo (
+	id               integer NOT NULL PRIMARY KEY,
+	user_id          integer NOT NULL,
+	email            text NOT NULL,
+	email_canonical  text NOT NULL,
+	hash             blob NOT NULL,
+	step             integer NOT NULL,
+	created_at       integer NOT NULL,
+	expires_at       integer NOT NULL,
+	UNIQUE (user_id, step)
+) STRICT;
+
+CREATE INDEX levqor_identity_undo_email ON levqor_identity_undo (email_canonical, step);
+CREATE INDEX levqor_identity_undo_expires ON levqor_identity_undo (expires_at);
+
+-- Who wants to move to the address of a link; 0 for somebody who wants to sign in.
+ALTER TABLE levqor_login_link ADD COLUMN user_id integer NOT NULL DEFAULT 0;
+
+CREATE INDEX levqor_login_link_user ON levqor_login_link (user_id) WHERE user_id <> 0;

@@ -1,0 +1,209 @@
+package sso_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/identity"
+	"github.com/levqor/sdk/levqor/sso"
+)
+
+// world is connections with the people and the DNS that they ask.
+type world struct {
+	*testing.T
+	c       *sso.Connections
+	people  *identity.Directory
+	names   *dns
+	tenants []identity.TenantID
+}
+
+// newWorld returns a world with n tenants.
+func newWorld(t *testing.T, n int) *world {
+	t.Helper()
+	store := identity.NewMemDirectory(identity.NewMemKeyStore())
+	ring, err := levqor.NewKeyRing(bytes.Repeat([]byte("s"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, people: identity.NewDirectory(store, nil), names: &dns{texts: map[string][]string{}}}
+	w.c = sso.New(sso.NewMemStore(store), ring.Sealer(), &sso.Options{TXT: w.names})
+	for i := range n {
+		tenant, err := w.people.CreateTenant(t.Context(), "t", w.user(fmt.Sprintf("owner%d@owners.example", i)).ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.tenants = append(w.tenants, tenant.ID)
+	}
+	return w
+}
+
+func (w *world) user(address string) identity.User {
+	w.Helper()
+	email, err := identity.ParseEmail(address)
+	if err != nil {
+		w.Fatal(err)
+	}
+	user, _, err := w.people.EnsureUser(w.Context(), email, "")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return user
+}
+
+// publish makes a record of a connection's domain all that the DNS has.
+func (w *world) publish(c sso.Connection) {
+	w.names.texts = map[string][]string{c.Domains[0].RecordName() + ".": {c.Domains[0].RecordValue()}}
+}
+
+// proved gives a tenant a connection for a domain that it has proved.
+func (w *world) proved(tenant identity.TenantID, domain string) sso.Connection {
+	w.Helper()
+	made := create(w.T, w.c, tenant, domain)
+	w.publish(made)
+	verified, err := w.c.Verify(w.Context(), tenant, made.ID, domain)
+	if err != nil {
+		w.Fatalf("Verify = %v", err)
+	}
+	return verified
+}
+
+func (w *world) signIn(c sso.Connection, subject, address string) (sso.Login, error) {
+	w.Helper()
+	return w.c.SignIn(w.Context(), w.people, c.ID, sso.Claims{Subject: subject, Email: address, EmailVerified: true})
+}
+
+func TestALinkOfOneTenantBindsNoOther(t *testing.T) {
+	w := newWorld(t, 2)
+	before := w.proved(w.tenants[0], "acme.example")
+	ceo, err := w.signIn(before, "s1", "ceo@acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.c.Delete(t.Context(), w.tenants[0], before.ID); err != nil {
+		t.Fatal(err)
+	}
+	after := w.proved(w.tenants[1], "acme.example") // at the same issuer
+	if _, err := w.people.AddMember(t.Context(), w.tenants[1], ceo.User.ID, identity.Grant{Role: identity.RoleOwner}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.signIn(after, "s1", "other@acme.example")
+	if err != nil || other.User.ID == ceo.User.ID {
+		t.Errorf("SignIn = %+v, %v; want somebody other than user %v, whom another tenant has linked", other, err, ceo.User.ID)
+	}
+	if got, err := w.signIn(after, "s2", "ceo@acme.example"); err != nil || got.User.ID != ceo.User.ID {
+		t.Errorf("SignIn = %+v, %v; want user %v", got, err, ceo.User.ID)
+	}
+	if err := w.c.Unlink(t.Context(), w.tenants[1], ceo.User.ID); err != nil {
+		t.Errorf("Unlink = %v", err)
+	}
+	if err := w.c.Unlink(t.Context(), w.tenants[0], other.User.ID); !errors.Is(err, sso.ErrNotFound) {
+		t.Errorf("Unlink = %v, want ErrNotFound", err)
+	}
+}
+
+func TestADomainThatWasSoldIsItsBuyers(t *testing.T) {
+	w := newWorld(t, 3)
+	seller := w.proved(w.tenants[0], "acme.example")
+	buyer := create(t, w.c, w.tenants[1], "acme.example")
+	verify := func() (sso.Connection, error) {
+		return w.c.Verify(t.Context(), w.tenants[1], buyer.ID, "acme.example")
+	}
+	record := buyer.Domains[0].RecordName() + "."
+	w.names.texts[record] = []string{seller.Domains[0].RecordValue(), buyer.Domains[0].RecordValue()}
+	if _, err := verify(); !errors.Is(err, sso.ErrDomainTaken) {
+		t.Errorf("Verify = %v, want ErrDomainTaken while the seller's record is there", err)
+	}
+	w.names.err = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	if _, err := verify(); !errors.Is(err, sso.ErrUnavailable) {
+		t.Errorf("Verify = %v, want ErrUnavailable", err)
+	}
+	w.names.err = nil
+	clear(w.names.texts)
+	if _, err := verify(); !errors.Is(err, sso.ErrDomainUnverified) {
+		t.Errorf("Verify = %v, want ErrDomainUnverified: nobody's record is there", err)
+	}
+	if _, err := w.signIn(seller, "s0", "ada@acme.example"); err != nil {
+		t.Errorf("SignIn = %v, want the seller to have the domain until somebody else has proved it", err)
+	}
+	w.publish(buyer)
+	if got, err := verify(); err != nil || !got.Speaks("acme.example") {
+		t.Fatalf("Verify = %+v, %v; want the domain to be the buyer's, whose record alone is there", got, err)
+	}
+	if got, err := w.signIn(seller, "s1", "ceo@acme.example"); !errors.Is(err, sso.ErrForeignDomain) {
+		t.Errorf("SignIn = %+v, %v; want ErrForeignDomain: the seller has lost the domain", got, err)
+	}
+	if _, err := w.c.Verify(t.Context(), w.tenants[0], seller.ID, "acme.example"); !errors.Is(err, sso.ErrDomainUnverified) {
+		t.Errorf("Verify = %v, want ErrDomainUnverified", err)
+	}
+	if _, err := w.signIn(buyer, "s1", "ceo@acme.example"); err != nil {
+		t.Errorf("SignIn = %v, want the buyer's provider to speak for the domain", err)
+	}
+}
+
+func TestAnAccountAtGoogleNeedsItsOrganisation(t *testing.T) {
+	w := newWorld(t, 1)
+	n := newConnection("acme.example", "second.example", "unproved.example")
+	n.Issuer = "https://accounts.google.com"
+	made, err := w.c.Create(t.Context(), w.tenants[0], n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range made.Domains[:2] {
+		w.names.texts[d.RecordName()+"."] = []string{d.RecordValue()}
+		if _, err := w.c.Verify(t.Context(), w.tenants[0], made.ID, d.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for hosted, want := range map[string]error{"": sso.ErrForeignDomain, "gmail.com": sso.ErrForeignDomain, "unproved.example": sso.ErrForeignDomain, "acme.example": nil, "Second.example": nil} {
+		_, err := w.c.SignIn(t.Context(), w.people, made.ID, sso.Claims{Subject: "s1", Email: "ada@acme.example", EmailVerified: true, Hosted: hosted})
+		if !errors.Is(err, want) {
+			t.Errorf("SignIn with %q = %v, want %v", hosted, err, want)
+		}
+	}
+}
+
+func TestAnotherClientLinksPeopleAnew(t *testing.T) {
+	w := newWorld(t, 1)
+	c := w.proved(w.tenants[0], "acme.example")
+	ada, err := w.signIn(c, "s1", "ada@acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.signIn(c, "s2", "ada@acme.example"); !errors.Is(err, sso.ErrOtherSubject) {
+		t.Errorf("SignIn = %v, want ErrOtherSubject", err)
+	}
+	if _, err := w.c.Update(t.Context(), w.tenants[0], c.ID, sso.ConnectionChange{ClientID: new("other")}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := w.signIn(c, "s2", "ada@acme.example"); err != nil || again.User.ID != ada.User.ID {
+		t.Errorf("SignIn = %+v, %v; want user %v, who has another subject for another client", again, err, ada.User.ID)
+	}
+}
+
+// Removal begins at the provider: what is kept here of who was removed is their link.
+func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
+	w := newWorld(t, 1)
+	c := w.proved(w.tenants[0], "acme.example")
+	bob, err := w.signIn(c, "s1", "bob@acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.people.RemoveMember(t.Context(), w.tenants[0], bob.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]error{"s1": sso.ErrNoAccess, "s2": sso.ErrOtherSubject} {
+		if got, err := w.signIn(c, subject, "bob@acme.example"); !errors.Is(err, want) {
+			t.Errorf("SignIn = %+v, %v; want %v", got, err, want)
+		}
+	}
+	if err := w.c.Unlink(t.Context(), w.tenants[0], bob.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.signIn(c, "s1", "bob@acme.example"); err != nil || !got.Joined || got.User.ID != bob.User.ID {
+		t.Errorf("SignIn = %+v, %v; want that the unlinked join as newcomers", got, err)
+	}
+}
