@@ -25,15 +25,15 @@ type LimiterOptions struct {
 
 // Limiter takes what callers want of their quotas. It is safe for concurrent use.
 type Limiter struct {
-	store    LimitStore
-	hasher   Hasher
-	opts     LimiterOptions
-	refusals *refusals
+	store  LimitStore
+	hasher Hasher
+	opts   LimiterOptions
+	known  *known
 }
 
 // NewLimiter returns a limiter on a store. Options may be nil.
 func NewLimiter(store LimitStore, hasher Hasher, opts *LimiterOptions) *Limiter {
-	l := &Limiter{store: store, hasher: hasher, refusals: &refusals{}}
+	l := &Limiter{store: store, hasher: hasher, known: &known{}}
 	if opts != nil {
 		l.opts = *opts
 	}
@@ -46,7 +46,11 @@ func NewLimiter(store LimitStore, hasher Hasher, opts *LimiterOptions) *Limiter 
 // the store could not be asked.
 //
 // A caller that was refused is refused again without asking the store for as long as the
-// answer is sure, so a flood does not reach the database.
+// answer is sure, so a flood does not reach the database. Of a quota of twenty a second or
+// more, whoever takes faster than it comes back is given some ahead by one statement, at most
+// what comes back in 0.1 s. One process counts as if it had asked the store each time. Of
+// several that serve the same caller each may hold so much, which the others do not give, or
+// give once more when the quota is full: of 3,000 a minute, 5.
 func (l *Limiter) Take(ctx context.Context, charges ...Charge) ([]Decision, error) {
 	draws := make([]Draw, len(charges))
 	for i, c := range charges {
@@ -68,23 +72,52 @@ func (l *Limiter) Take(ctx context.Context, charges ...Charge) ([]Decision, erro
 // take asks the store, unless it is known what a single draw comes to.
 func (l *Limiter) take(ctx context.Context, draws []Draw) ([]Level, error) {
 	began := l.clock()
-	if len(draws) == 1 {
-		if level, sure := l.refusals.find(draws[0], began); sure {
-			return []Level{level}, nil
-		}
-	}
 	var now time.Time
 	if l.opts.Now != nil {
 		now = began
+	}
+	if len(draws) == 1 {
+		level, err := l.takeOne(ctx, draws[0], began, now)
+		return []Level{level}, err
 	}
 	levels, err := l.store.Take(ctx, draws, now)
 	if err != nil {
 		return nil, err
 	}
 	for i, level := range levels {
-		l.refusals.note(draws[i], level, began)
+		l.known.note(draws[i], 1, 1, level, began)
 	}
 	return levels, nil
+}
+
+// takeOne asks the store for as many of a draw as are worth holding, or if there are not so
+// many left, for the one.
+func (l *Limiter) takeOne(ctx context.Context, d Draw, began, now time.Time) (level Level, err error) {
+	level, asked := l.known.find(d, began)
+	if asked == 0 {
+		return level, nil
+	}
+	n := asked
+	level, err = l.ask(ctx, d, n, now)
+	if n > 1 && err == nil && !level.Fits {
+		n = 1
+		level, err = l.ask(ctx, d, n, now)
+	}
+	if err != nil {
+		n = 0
+	}
+	l.known.note(d, asked, n, level, began)
+	return level, err
+}
+
+// ask takes n of a draw from the store.
+func (l *Limiter) ask(ctx context.Context, d Draw, n int, now time.Time) (Level, error) {
+	d.Advance *= time.Duration(n)
+	levels, err := l.store.Take(ctx, []Draw{d}, now)
+	if err != nil {
+		return Level{}, err
+	}
+	return levels[0], nil
 }
 
 // clock is that of this process: what was refused is remembered by it.

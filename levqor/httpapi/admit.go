@@ -104,6 +104,12 @@ func body(ctx context.Context) any {
 	return nil
 }
 
+// sentArgs returns the arguments in what a caller sent.
+func sentArgs(ctx context.Context) any {
+	object, _ := body(ctx).(map[string]any)
+	return object["args"]
+}
+
 // clientAddr returns where a request comes from.
 func (s *server) clientAddr(r *http.Request) netip.Addr {
 	return httpguard.ClientAddr(r, s.opts.TrustedProxies)
@@ -138,7 +144,7 @@ func (s *server) checkParameters(r *http.Request, op *operation) error {
 		Request: r, PathParams: params, QueryParams: query, Route: op.route,
 		Options: &openapi3filter.Options{
 			ExcludeRequestBody: true, // admit does it, with the value that it has parsed
-			MultiError:         true, SkipSettingDefaults: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+			MultiError:         true, SkipSettingDefaults: true,
 		},
 	})
 	return errors.Join(append(errs, parameterErrors(err)...)...)

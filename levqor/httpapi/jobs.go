@@ -40,7 +40,7 @@ func (s *server) ListJobs(ctx context.Context, req oas.ListJobsRequestObject) (o
 // CreateJob implements the operation. The job and the answer to a repetition
 // commit together.
 func (s *server) CreateJob(ctx context.Context, req oas.CreateJobRequestObject) (oas.CreateJobResponseObject, error) {
-	if err := s.schemas.check(req.Body.Kind, req.Body.Args); err != nil {
+	if err := s.schemas.check(req.Body.Kind, sentArgs(ctx)); err != nil {
 		return nil, err
 	}
 	scope := scopeOf(ctx, "POST /api/v1/jobs", req.Params.IdempotencyKey)

@@ -25,10 +25,10 @@ type kindSchemas struct {
 	known    sync.Map // kind name → *openapi3.Schema
 }
 
-// check checks the arguments of a kind against its schema. It returns
-// jobs.ErrUnknownKind for a kind that is not registered, and for those that the service
+// check checks the arguments of a kind, as [parseJSON] returns them, against its schema. It
+// returns jobs.ErrUnknownKind for a kind that is not registered, and for those that the service
 // makes jobs of for itself.
-func (k *kindSchemas) check(name string, args []byte) error {
+func (k *kindSchemas) check(name string, args any) error {
 	kind, err := k.registry.Kind(name)
 	if err == nil && strings.HasPrefix(name, levqor.InternalKinds) {
 		err = &fault.Error{Kind: jobs.ErrUnknownKind, Code: "unknown_kind", Field: "/kind", Detail: "is not a kind of this service"}
@@ -40,11 +40,7 @@ func (k *kindSchemas) check(name string, args []byte) error {
 	if err != nil {
 		return err
 	}
-	value, err := parseJSON(args)
-	if err != nil {
-		return fault.Under("/args", err)
-	}
-	return checkSchema(schema, value, "/args")
+	return checkSchema(schema, args, "/args")
 }
 
 func (k *kindSchemas) schema(kind jobs.Kind) (*openapi3.Schema, error) {

@@ -77,9 +77,11 @@ func (rt *router) operation(pattern string) *operation {
 	method, path, _ := strings.Cut(pattern, " ")
 	item := rt.server.doc.Paths.Value(path)
 	spec := item.GetOperation(method)
+	checked := *spec
+	checked.Security = openapi3.NewSecurityRequirements() // admit does it
 	op := &operation{
 		name:  pattern,
-		route: &routers.Route{Spec: rt.server.doc, Path: path, PathItem: item, Method: method, Operation: spec},
+		route: &routers.Route{Spec: rt.server.doc, Path: path, PathItem: item, Method: method, Operation: &checked},
 	}
 	op.public = spec.Security != nil && len(*spec.Security) == 0
 	op.scope, _ = spec.Extensions["x-scope"].(string)

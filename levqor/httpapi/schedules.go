@@ -39,7 +39,7 @@ func (s *server) ListSchedules(ctx context.Context, req oas.ListSchedulesRequest
 
 // PutSchedule implements the operation.
 func (s *server) PutSchedule(ctx context.Context, req oas.PutScheduleRequestObject) (oas.PutScheduleResponseObject, error) {
-	if err := s.schemas.check(req.Body.Kind, req.Body.Args); err != nil {
+	if err := s.schemas.check(req.Body.Kind, sentArgs(ctx)); err != nil {
 		return nil, err
 	}
 	plan, err := planOf(req.Body)

@@ -172,7 +172,7 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// goTo sends the browser to another page.
+// goTo sends the browser to another page: one of the table, or what ReturnPath let through.
 func (s *site) goTo(w http.ResponseWriter, r *http.Request, to string) {
-	http.Redirect(w, r, s.opts.Base+to, http.StatusSeeOther) //nolint:gosec // a page of the table, or what ReturnPath let through
+	http.Redirect(w, r, s.opts.Base+to, http.StatusSeeOther)
 }
