@@ -15,7 +15,7 @@ const (
 // maxKnown bounds how many keys are remembered.
 const maxKnown = 10_000
 
-// known remembers the arrival times of keys that were refused or are in heavy use. They only
+// known remembers the arrival times of keys that were refused or are used often. They only
 // ever move on, and time passes at the same pace everywhere, so they tell two things as
 // exactly as the store would.
 //
@@ -38,6 +38,7 @@ type knownKey struct {
 	arrival time.Time     // at least
 	at      time.Time     // when that was so
 	until   time.Time     // when it says nothing any more
+	last    time.Time     // when somebody asked last
 	held    time.Duration // how much of the way to it is held
 	asking  bool          // somebody is drawing ahead
 }
@@ -52,7 +53,8 @@ func (k *known) find(d Draw, now time.Time) (level Level, n int) {
 		return Level{}, 1
 	}
 	ahead := max(0, key.arrival.Sub(now))
-	key.held = min(key.held, ahead)
+	often := now.Sub(key.last) < heldWithin/2
+	key.held, key.last = min(key.held, ahead), now
 	switch {
 	case key.held >= d.Advance:
 		level = Level{Fits: true, Ahead: ahead - key.held}
@@ -60,20 +62,16 @@ func (k *known) find(d Draw, now time.Time) (level Level, n int) {
 		return level, 0
 	case ahead-key.held+d.Advance > d.Depth && ahead <= d.Horizon():
 		return Level{Ahead: ahead - key.held}, 0
-	case key.asking:
+	case key.asking || !often:
 		return Level{}, 1
 	}
-	n = d.worthHolding(ahead)
+	n = int(max(1, min(d.mayHold(), (d.Depth-ahead)/d.Advance/heldPart)))
 	key.asking = n > 1
 	return Level{}, n
 }
 
-// worthHolding returns how many draws to take at once from a quota that is used so far: as
-// many as were used, within the bounds, and at least this one.
-func (d Draw) worthHolding(ahead time.Duration) int {
-	left := (d.Depth - ahead) / d.Advance
-	return int(max(1, min(ahead/d.Advance, left/heldPart, heldWithin/d.Advance)))
-}
+// mayHold returns how many draws come back in a moment.
+func (d Draw) mayHold() time.Duration { return heldWithin / d.Advance }
 
 // note remembers what came of n draws of which asked were asked for at first: the level
 // before them, at a time from before the store was asked.
@@ -87,17 +85,17 @@ func (k *known) note(d Draw, asked, n int, level Level, at time.Time) {
 	if n == 0 { // nothing is known
 		return
 	}
-	fresh := knownKey{arrival: at.Add(level.Ahead), at: at, until: at.Add(d.wait(level))}
+	fresh := knownKey{arrival: at.Add(level.Ahead), at: at, until: at.Add(d.wait(level)), last: at}
 	if level.Fits {
 		fresh.arrival = fresh.arrival.Add(time.Duration(n) * d.Advance)
-		fresh.until = fresh.arrival
+		fresh.until = at.Add(heldWithin)
 		fresh.held = time.Duration(n-1) * d.Advance
 	}
 	if key != nil {
 		fresh.held += key.held
 		fresh.asking = key.asking
 	}
-	if level.Fits && d.worthHolding(level.Ahead) == 1 && fresh.held == 0 && !fresh.asking {
+	if level.Fits && d.mayHold() < 2 && fresh.held == 0 && !fresh.asking {
 		delete(k.keys, d.Key) // what was known is out of date
 		return
 	}
@@ -118,15 +116,15 @@ func (k *known) keep(name string, fresh knownKey) {
 	k.keys[name] = &fresh
 }
 
-// forget makes room: what is over goes, and if nothing is, everything. Who is forgotten is
-// asked about in the store again.
+// forget makes room: what is over goes, and if that is too little, everything. Who is
+// forgotten is asked about in the store again.
 func (k *known) forget(now time.Time) {
 	for name, key := range k.keys {
 		if !key.until.After(now) {
 			delete(k.keys, name)
 		}
 	}
-	if len(k.keys) >= maxKnown {
+	if len(k.keys) > maxKnown/2 {
 		clear(k.keys)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 var perSecond = guard.Policy{Name: "second", Limit: 1600, Window: 16 * time.Second}
 
-func TestHeavyUseReachesTheStoreSeldom(t *testing.T) {
+func TestFrequentCallsReachTheStoreSeldom(t *testing.T) {
 	b := newBench(t)
 	charge := guard.Charge{Policy: perSecond, Key: "a"}
 	for i := range perSecond.Limit {
@@ -31,6 +31,20 @@ func TestHeavyUseReachesTheStoreSeldom(t *testing.T) {
 	if n := len(b.store.asked); n > perSecond.Limit/5 {
 		t.Errorf("the store was asked %d times for %d calls", n, perSecond.Limit)
 	}
+	b.now = b.now.Add(time.Hour) // slower than the quota comes back
+	b.store.asked = nil
+	for i := range 100 {
+		decisions, err := b.Take(t.Context(), charge)
+		if err != nil || decisions[0].Remaining != perSecond.Limit-1 {
+			t.Fatalf("call %d = %+v, %v; want the quota full again", i+1, decisions, err)
+		}
+		b.now = b.now.Add(20 * time.Millisecond)
+	}
+	if n := len(b.store.asked); n > 25 {
+		t.Errorf("the store was asked %d times for 100 calls", n)
+	}
+	for b.take(charge) {
+	}
 	other := guard.NewLimiter(b.store, hasher{}, &guard.LimiterOptions{Now: func() time.Time { return b.now }})
 	if _, err := other.Take(t.Context(), charge); !errors.Is(err, guard.ErrRateLimited) {
 		t.Errorf("Take of another limiter = %v, want ErrRateLimited", err)
@@ -41,7 +55,7 @@ func TestHeavyUseReachesTheStoreSeldom(t *testing.T) {
 // that is asked each time lets pass. Of several each may hold what comes back in a moment.
 func TestWhatIsHeldPassesAsIfTheStoreWereAsked(t *testing.T) {
 	const moment, one = 100 * time.Millisecond, 10 * time.Millisecond
-	for seed := range uint64(36) {
+	for seed := range uint64(12) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		b := newBench(t)
 		limiters := []*guard.Limiter{b.Limiter}
@@ -51,7 +65,7 @@ func TestWhatIsHeldPassesAsIfTheStoreWereAsked(t *testing.T) {
 		var arrival time.Time // of the quota that is asked each time
 		var passed, refused int
 		begun := b.now
-		for range 20_000 {
+		for range 15_000 {
 			cost := 1 + rnd.IntN(50)/49
 			_, err := limiters[rnd.IntN(len(limiters))].Take(t.Context(), guard.Charge{Policy: perSecond, Key: "a", Cost: cost})
 			draw := guard.Draw{Advance: time.Duration(cost) * one, Depth: 16 * time.Second}
@@ -74,7 +88,7 @@ func TestWhatIsHeldPassesAsIfTheStoreWereAsked(t *testing.T) {
 				b.now = b.now.Add(time.Duration(pause*9/(1+int(seed)%4)) * time.Microsecond)
 			}
 		}
-		if heavy := seed%4 == 3; passed == 0 || heavy && (refused == 0 || len(b.store.asked) > 10_000) {
+		if heavy := seed%4 == 3; passed == 0 || heavy && (refused == 0 || len(b.store.asked) > 7500) {
 			t.Errorf("seed %d: %d passed, %d were refused, the store was asked %d times: the test tries too little", seed, passed, refused, len(b.store.asked))
 		}
 	}
@@ -138,7 +152,7 @@ func TestAStoreThatWasAwayIsAskedAsBefore(t *testing.T) {
 	}
 }
 
-func TestManyHeavyUsersAreForgottenAgain(t *testing.T) {
+func TestManyFrequentCallersAreForgottenAgain(t *testing.T) {
 	b := newBench(t)
 	for i := range 25_000 {
 		charge := guard.Charge{Policy: perSecond, Key: fmt.Sprint(i)}
@@ -151,7 +165,7 @@ func TestManyHeavyUsersAreForgottenAgain(t *testing.T) {
 	b.store.asked = nil
 	for i := range 1000 { // the first, who were forgotten, and what was held for them
 		decisions, err := b.Take(t.Context(), guard.Charge{Policy: perSecond, Key: fmt.Sprint(i)})
-		if left := decisions[0].Remaining; err != nil || left > perSecond.Limit-6 || left < perSecond.Limit-10 {
+		if left := decisions[0].Remaining; err != nil || left > perSecond.Limit-6 || left < perSecond.Limit-16 {
 			t.Fatalf("%d remain after 6 calls, %v", left, err)
 		}
 	}

@@ -47,10 +47,10 @@ func NewLimiter(store LimitStore, hasher Hasher, opts *LimiterOptions) *Limiter 
 //
 // A caller that was refused is refused again without asking the store for as long as the
 // answer is sure, so a flood does not reach the database. Of a quota of twenty a second or
-// more, whoever takes faster than it comes back is given some ahead by one statement, at most
-// what comes back in 0.1 s. One process counts as if it had asked the store each time. Of
-// several that serve the same caller each may hold so much, which the others do not give, or
-// give once more when the quota is full: of 3,000 a minute, 5.
+// more, whoever calls often is given some ahead by one statement, at most what comes back in
+// 0.1 s. One process counts as if it had asked the store each time. Of several that serve the
+// same caller each may hold so much, which the others do not give, or give once more when the
+// quota is full: of 3,000 a minute, 5.
 func (l *Limiter) Take(ctx context.Context, charges ...Charge) ([]Decision, error) {
 	draws := make([]Draw, len(charges))
 	for i, c := range charges {
