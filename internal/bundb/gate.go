@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -163,7 +164,7 @@ func (g *Gate) awaited() bool {
 // leave hands on the turn, whatever hooks of bun do. A group that nobody joins any more is
 // committed before.
 func (g *Gate) leave(open *group) {
-	if open != nil && open.size < maxGroup && time.Since(open.begun) < maxGroupAge && g.call(open) {
+	if open != nil && g.callMore(open) {
 		return
 	}
 	defer g.call(nil)
@@ -178,6 +179,19 @@ func (g *Gate) leave(open *group) {
 		open.end(err)
 	}()
 	err = open.tx.Commit()
+}
+
+// callMore gives the turn to the next if the group takes one more. Who is about to come is let
+// come first: what they share is dearer than a look at who else could run.
+func (g *Gate) callMore(open *group) bool {
+	if open.size == maxGroup || time.Since(open.begun) >= maxGroupAge {
+		return false
+	}
+	if g.call(open) {
+		return true
+	}
+	runtime.Gosched()
+	return g.call(open)
 }
 
 // call gives the turn to the next in the line, and reports whether there is one. Without a
