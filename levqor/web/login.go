@@ -101,15 +101,8 @@ func (s *site) askForButton(w http.ResponseWriter, r *http.Request, _ *visitor) 
 func (s *site) showLink(w http.ResponseWriter, r *http.Request, status int, wrong string) error {
 	id := r.PathValue("flow")
 	pending, err := s.app.Links.Look(r.Context(), id)
-	if errors.Is(err, fault.ErrNotFound) {
-		s.render(w, r, http.StatusGone, "message", view{
-			Title: "This link is used up",
-			Data:  message{"It has been used or is older than ten minutes. Ask for another one.", "/login", "Sign in"},
-		})
-		return nil
-	}
 	if err != nil {
-		return err
+		return s.gone(w, r, err, "This link is used up", message{"It has been used or is older than ten minutes. Ask for another one.", "/login", "Sign in"})
 	}
 	s.render(w, r, status, "link", view{Title: "Sign in", Wrong: wrong, Data: struct {
 		Flow, Address, Device string
