@@ -148,19 +148,19 @@ func (a *App) UnlinkMember(ctx context.Context, tx Stores, by identity.Principal
 	return a.Sessions.With(tx.Sessions).EndProvided(ctx, c.tenant, user)
 }
 
-// ConnectionDetail is what the security log tells of a connection that was made or changed:
-// what decides who may sign in there, and how.
-func ConnectionDetail(c sso.Connection) map[string]string {
+// connectionDetail is what decides who may sign in at a connection, and how.
+func connectionDetail(c sso.Connection) map[string]string {
 	return map[string]string{
 		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required), "trust_mfa": strconv.FormatBool(c.TrustMFA),
 	}
 }
 
-// ConnectionChangeDetail is [ConnectionDetail] of a connection that was made, from the zero
-// Connection, or changed: with the domains that it has claimed and given up, and whether the
-// client or its secret is another one, but never the secret.
+// ConnectionChangeDetail is what the security log tells of a connection that was made, from
+// the zero Connection, or changed: what decides who may sign in there, the domains that it
+// has claimed and given up, and whether the client or its secret is another one, but never
+// the secret.
 func ConnectionChangeDetail(before, after sso.Connection) map[string]string {
-	all := ConnectionDetail(after)
+	all := connectionDetail(after)
 	for name, of := range map[string][2]sso.Connection{"domains_added": {after, before}, "domains_removed": {before, after}} {
 		var names []string
 		for _, d := range of[0].Domains {
