@@ -1,6 +1,7 @@
 // Package levqortest checks that stores keep every promise of package levqor and
-// its rooms: API keys, people and their addresses, invitations, logins, second factors, identity providers, rate limits, security logs,
-// idempotency records, and transactions across stores.
+// its rooms: API keys, people and their addresses, invitations, logins, second factors,
+// identity providers, rate limits, security logs, idempotency records, and transactions
+// across stores.
 //
 //	func TestStores(t *testing.T) {
 //		levqortest.TestStores(t, func(t *testing.T) levqor.Stores { return open(t) })

@@ -169,8 +169,8 @@ func (s *site) reprovesBy(r *http.Request, who *visitor, proof login.Proof) (boo
 // trustedFor is how long the cookie of a device stays, as long as the lockout trusts it.
 const trustedFor = 365 * 24 * time.Hour
 
-// letIn sends the token of a session that has begun or was raised, by what the log tells. Who is through has a
-// device from then on from which strangers cannot lock them out.
+// letIn sends the token of a session that has begun or was raised, by what the log tells.
+// Who is through has a device from then on from which strangers cannot lock them out.
 func (s *site) letIn(w http.ResponseWriter, r *http.Request, token string, session login.Session, by string) {
 	s.sessions.Put(w, token, session)
 	if session.Level == login.LevelHalf {
