@@ -3,6 +3,8 @@ package jobs
 import (
 	"fmt"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // EventType says what happened.
@@ -137,6 +139,6 @@ func (r *run) tell(a *attempt, out *Outcome, err error) {
 		}
 		ended = Outcome{Lease: out.Lease, State: Completed} // in the handler's transaction
 	}
-	after := a.info.AfterSettle(ended, instant(r.now()))
+	after := a.info.AfterSettle(ended, timeid.Instant(r.now()))
 	r.registry.events.job(outcomeEvents[ended.State], r.now(), &after)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // MemStore is a [Store] in memory: for tests, and for programs whose jobs may
@@ -106,7 +108,7 @@ func (s *MemStore) Insert(ctx context.Context, jobs []Insertion, now time.Time) 
 		return nil, err
 	}
 	defer s.lock()()
-	return s.insert(jobs, instant(now)), nil
+	return s.insert(jobs, timeid.Instant(now)), nil
 }
 
 func (s *MemStore) insert(jobs []Insertion, now time.Time) (taken []int) {
@@ -202,7 +204,7 @@ func (s *MemStore) change(ctx context.Context, tenant string, id ID, now time.Ti
 	if err != nil {
 		return Info{}, err
 	}
-	after, err := transition(job.Info, instant(now))
+	after, err := transition(job.Info, timeid.Instant(now))
 	if err != nil {
 		return Info{}, err
 	}
@@ -227,7 +229,7 @@ func (s *MemStore) ChangeBatch(ctx context.Context, tenant string, change BulkCh
 		if change.Operation == BulkRetry && job.State.Final() && s.replaced(job.Info) {
 			continue
 		}
-		after, err := change.Apply(job.Info, instant(now))
+		after, err := change.Apply(job.Info, timeid.Instant(now))
 		if err != nil {
 			return BulkResult{}, err
 		}
@@ -286,12 +288,4 @@ func (s *MemStore) where(match func(memJob) bool) []memJob {
 	}
 	slices.SortFunc(found, byTurn)
 	return found
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of this store
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

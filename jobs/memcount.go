@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 var _ CountStore = (*MemStore)(nil)
@@ -22,7 +24,7 @@ func (s *MemStore) count(ctx context.Context, now time.Time, match func(memJob) 
 		return Counts{}, err
 	}
 	defer s.lock()()
-	counts := Counts{CountedAt: instant(now)}
+	counts := Counts{CountedAt: timeid.Instant(now)}
 	for _, job := range s.jobs {
 		if match(job) {
 			counts.Add(job.Queue, job.State, 1)

@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 var _ HealthStore = (*MemStore)(nil)
@@ -19,7 +21,7 @@ func (s *MemStore) Health(ctx context.Context, now time.Time) (Health, time.Time
 		return Health{}, time.Time{}, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	var h Health
 	heads := map[head]memJob{}
 	for _, job := range s.jobs {

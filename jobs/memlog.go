@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 var _ LogStore = (*MemStore)(nil)
@@ -19,7 +21,7 @@ func (s *MemStore) AppendLog(ctx context.Context, lease Lease, text string, now 
 		return ErrLeaseLost
 	}
 	lines := slices.Clone(s.logs[job.ID])
-	next := LogLine{Line: 1, Attempt: job.Attempt, At: instant(now), Text: text}
+	next := LogLine{Line: 1, Attempt: job.Attempt, At: timeid.Instant(now), Text: text}
 	if len(lines) > 0 {
 		next.Line = lines[len(lines)-1].Line + 1
 	}

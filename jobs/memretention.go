@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 var _ HistoryStore = (*MemStore)(nil)
@@ -13,7 +15,7 @@ func (s *MemStore) Forget(ctx context.Context, keep Retention, limit int, now ti
 		return false, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	return s.forget(limit, func(job Info) bool { return keep.Over(job, now) }), nil
 }
 

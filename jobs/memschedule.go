@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // memSchedules are the schedules of a [MemStore].
@@ -18,7 +20,7 @@ var _ ScheduleStore = (*MemStore)(nil)
 
 // Instant implements [ScheduleStore].
 func (s *MemStore) Instant(ctx context.Context, now time.Time) (time.Time, error) {
-	return instant(now), ctx.Err()
+	return timeid.Instant(now), ctx.Err()
 }
 
 // PutSchedule implements [ScheduleStore].
@@ -35,7 +37,7 @@ func (s *MemStore) PutSchedule(ctx context.Context, schedule Schedule, now time.
 		return Schedule{}, ErrConflict
 	}
 	if schedule.Version == 0 {
-		schedule.CreatedAt = instant(now)
+		schedule.CreatedAt = timeid.Instant(now)
 	}
 	schedule.Version++
 	schedule = schedule.clone()
@@ -88,7 +90,7 @@ func (s *MemStore) DueSchedules(ctx context.Context, kinds []string, after Sched
 		return nil, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	return s.schedulesWhere(limit, func(a, b Schedule) int { return cmp.Compare(a.ID, b.ID) }, func(schedule Schedule) bool {
 		return schedule.ID > after && !schedule.Paused && !schedule.NextAt.IsZero() && !schedule.NextAt.After(now) &&
 			slices.Contains(kinds, schedule.Kind)
@@ -114,7 +116,7 @@ func (s *MemStore) Fire(ctx context.Context, firing Firing, now time.Time) error
 		fires = append(fires, Fire{At: job.RunAt.UTC(), Job: job.ID})
 		fresh = append(fresh, job)
 	}
-	if taken := s.insert(fresh, instant(now)); len(taken) > 0 {
+	if taken := s.insert(fresh, timeid.Instant(now)); len(taken) > 0 {
 		return ErrConflict
 	}
 	slices.SortFunc(fires, func(a, b Fire) int { return a.At.Compare(b.At) })

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 func byTurn(a, b memJob) int {
@@ -20,7 +22,7 @@ func (s *MemStore) Join(ctx context.Context, node Node, lease time.Duration, now
 	if _, joined := s.nodes[node.ID]; joined {
 		return ErrConflict
 	}
-	s.nodes[node.ID] = instant(now).Add(lease)
+	s.nodes[node.ID] = timeid.Instant(now).Add(lease)
 	return nil
 }
 
@@ -33,7 +35,7 @@ func (s *MemStore) Beat(ctx context.Context, node NodeID, lease time.Duration, h
 	if _, ok := s.nodes[node]; !ok {
 		return nil, ErrLeaseLost
 	}
-	now = instant(now)
+	now = timeid.Instant(now)
 	s.nodes[node] = now.Add(lease)
 	var lost []ID
 	for _, l := range held {
@@ -70,7 +72,7 @@ func (s *MemStore) Claim(ctx context.Context, c Claim, now time.Time) ([]Info, e
 		return nil, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	if !s.nodes[c.Node].After(now) {
 		return nil, nil
 	}
@@ -101,7 +103,7 @@ func (s *MemStore) Settle(ctx context.Context, outcomes []Outcome, now time.Time
 		return nil, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	results := make([]error, len(outcomes))
 	for i, out := range outcomes {
 		job, ok := s.leased(out.Lease)
@@ -135,7 +137,7 @@ func (s *MemStore) Promote(ctx context.Context, limit int, now time.Time) (int, 
 		return 0, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	due := s.where(func(j memJob) bool {
 		return (j.State == Scheduled || j.State == Retryable) && !j.RunAt.After(now)
 	})
@@ -154,7 +156,7 @@ func (s *MemStore) Rescue(ctx context.Context, now time.Time) (int, error) {
 		return 0, err
 	}
 	defer s.lock()()
-	now = instant(now)
+	now = timeid.Instant(now)
 	for node, until := range s.nodes {
 		if !until.After(now) {
 			delete(s.nodes, node)

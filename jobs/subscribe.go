@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // DefaultEventBuffer is how many events wait for a subscriber that does not say.
@@ -181,7 +183,7 @@ func (e *events) deliver(event *Event, now time.Time) {
 		if !copied { // once for all of them
 			event.Job = event.Job.clone()
 			event.Job.Args = redact(event.Job.Args)
-			event.At = instant(now)
+			event.At = timeid.Instant(now)
 			copied = true
 		}
 		select {

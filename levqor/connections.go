@@ -34,8 +34,8 @@ func (a *App) AddConnection(ctx context.Context, tx Stores, by identity.Principa
 
 // ChangeConnection changes a connection of the caller's tenant, as AddConnection adds one,
 // if agree lets it once it sees the connection as it is. One that does not trust its
-// provider with second factors any more, or has lost a domain that was proved, ends that anybody's session counts as with one
-// because of a provider of the tenant.
+// provider with second factors any more, or has lost a domain that was proved, ends that
+// anybody's session counts as with one because of a provider of the tenant.
 func (a *App) ChangeConnection(ctx context.Context, tx Stores, by identity.Principal, id sso.ConnectionID, agree func(sso.Connection) error, change sso.ConnectionChange) (sso.Connection, error) {
 	c, err := a.connections(ctx, tx, by)
 	if err != nil {
@@ -127,9 +127,10 @@ func (a *App) KeepDomain(ctx context.Context, tx Stores, by identity.Principal, 
 // UnlinkMember forgets who a member of the caller's tenant is at its identity providers, with
 // stores of one transaction: for somebody who is another subject there by now. The next one
 // with the member's address is linked anew. Sessions of the member that the tenant's provider
-// has begun and nothing else has proven since end, and what it has vouched for in others does. It returns ErrNotFound if the member has not
-// come through a provider of the tenant, and identity.ErrScopeNotHeld for a caller who may
-// no longer change providers or may less than the member.
+// has begun and nothing else has proven since end, and what it has vouched for in others
+// does. It returns ErrNotFound if the member has not come through a provider of the tenant,
+// and identity.ErrScopeNotHeld for a caller who may no longer change providers or may less
+// than the member.
 func (a *App) UnlinkMember(ctx context.Context, tx Stores, by identity.Principal, user identity.UserID) error {
 	c, err := a.connections(ctx, tx, by)
 	if err != nil {
@@ -148,19 +149,19 @@ func (a *App) UnlinkMember(ctx context.Context, tx Stores, by identity.Principal
 	return a.Sessions.With(tx.Sessions).EndProvided(ctx, c.tenant, user)
 }
 
-// ConnectionDetail is what the security log tells of a connection that was made or changed:
-// what decides who may sign in there, and how.
-func ConnectionDetail(c sso.Connection) map[string]string {
+// connectionDetail is what decides who may sign in at a connection, and how.
+func connectionDetail(c sso.Connection) map[string]string {
 	return map[string]string{
 		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required), "trust_mfa": strconv.FormatBool(c.TrustMFA),
 	}
 }
 
-// ConnectionChangeDetail is [ConnectionDetail] of a connection that was made, from the zero
-// Connection, or changed: with the domains that it has claimed and given up, and whether the
-// client or its secret is another one, but never the secret.
+// ConnectionChangeDetail is what the security log tells of a connection that was made, from
+// the zero Connection, or changed: what decides who may sign in there, the domains that it
+// has claimed and given up, and whether the client or its secret is another one, but never
+// the secret.
 func ConnectionChangeDetail(before, after sso.Connection) map[string]string {
-	all := ConnectionDetail(after)
+	all := connectionDetail(after)
 	for name, of := range map[string][2]sso.Connection{"domains_added": {after, before}, "domains_removed": {before, after}} {
 		var names []string
 		for _, d := range of[0].Domains {

@@ -43,18 +43,11 @@ func (a *App) ResetFactors(ctx context.Context, by identity.Principal, tenant id
 		if err != nil {
 			return err
 		}
-		member, err := people.FindMember(ctx, tenant, user)
+		alone, err := memberAlone(ctx, people, tenant, user)
 		if err != nil {
 			return err
 		}
-		if _, err := people.ChangeRole(ctx, tenant, user, member.Grant); err != nil { // is refused to who may less
-			return err
-		}
-		teams, err := people.TenantsOf(ctx, user, 0, 2)
-		if err != nil {
-			return err
-		}
-		if len(teams) != 1 {
+		if !alone {
 			return errInOtherTeams
 		}
 		if _, err := a.Factors.With(tx.Factors).Reset(ctx, user); err != nil {

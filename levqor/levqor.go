@@ -241,9 +241,9 @@ func (a *App) InTx(ctx context.Context, fn func(ctx context.Context, tx Stores) 
 	return a.stores.InTx(ctx, fn)
 }
 
-// Run works off jobs, keeps the stores tidy and finishes interrupted deletions until ctx ends, then drains and
-// returns: nil, or an error if what was done could not be recorded. An App runs
-// once; Run returns an ErrConflict if it did before.
+// Run works off jobs, keeps the stores tidy and finishes interrupted deletions until ctx
+// ends, then drains and returns: nil, or an error if what was done could not be recorded. An
+// App runs once; Run returns an ErrConflict if it did before.
 func (a *App) Run(ctx context.Context) error {
 	if !a.phase.CompareAndSwap(fresh, running) {
 		return fmt.Errorf("levqor: run: the app runs already or has run: %w", ErrConflict)

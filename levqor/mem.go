@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/jobs"
 	"github.com/levqor/sdk/levqor/factor"
 	"github.com/levqor/sdk/levqor/guard"
@@ -90,7 +91,7 @@ var _ IdempotencyStore = (*memIdempotency)(nil)
 func (s *memIdempotency) Begin(_ context.Context, record IdempotencyRecord, ttl time.Duration, now time.Time) (IdempotencyRecord, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	if before, ok := s.records[record.Scope]; ok && before.expires.After(now) {
 		return before.IdempotencyRecord, true, nil
 	}
@@ -115,7 +116,7 @@ func (s *memIdempotency) Finish(_ context.Context, scope IdempotencyScope, answe
 func (s *memIdempotency) DeleteExpired(_ context.Context, limit int, now time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	deleted := 0
 	for scope, record := range s.records {
 		if deleted < limit && !record.expires.After(now) {
@@ -149,12 +150,4 @@ func (s *memIdempotency) snapshot() (restore func()) {
 		defer s.mu.Unlock()
 		s.records = records
 	}
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of these stores
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

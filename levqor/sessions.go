@@ -60,19 +60,12 @@ func (a *App) EndMemberSessions(
 	ctx context.Context, by identity.Principal, tenant identity.TenantID, user identity.UserID, except login.SessionID, events ...guard.Event,
 ) error {
 	return a.ChangeMembers(ctx, by, tenant, "members:write", func(ctx context.Context, tx Stores, people *identity.Directory) error {
-		member, err := people.FindMember(ctx, tenant, user)
-		if err != nil {
-			return err
-		}
-		if _, err := people.ChangeRole(ctx, tenant, user, member.Grant); err != nil { // is refused to who may less
-			return err
-		}
-		tenants, err := people.TenantsOf(ctx, user, 0, 2)
+		alone, err := memberAlone(ctx, people, tenant, user)
 		if err != nil {
 			return err
 		}
 		sessions := a.Sessions.With(tx.Sessions)
-		if len(tenants) == 1 {
+		if alone {
 			err = sessions.EndAll(ctx, user, except)
 		} else {
 			err = sessions.EndIn(ctx, tenant, user, except)
@@ -82,4 +75,18 @@ func (a *App) EndMemberSessions(
 		}
 		return a.SecurityLog.With(tx.SecurityLog).Record(ctx, events...)
 	})
+}
+
+// memberAlone reports whether a member of a tenant is one of no other. It returns an
+// identity.ErrScopeNotHeld where people is for a caller who may less than the member.
+func memberAlone(ctx context.Context, people *identity.Directory, tenant identity.TenantID, user identity.UserID) (bool, error) {
+	member, err := people.FindMember(ctx, tenant, user)
+	if err != nil {
+		return false, err
+	}
+	if _, err := people.ChangeRole(ctx, tenant, user, member.Grant); err != nil { // is refused to who may less
+		return false, err
+	}
+	tenants, err := people.TenantsOf(ctx, user, 0, 2)
+	return len(tenants) == 1, err
 }

@@ -1,7 +1,7 @@
 // Package timeid makes the integers by which rooms identify what they keep: positive,
 // 64 bits, growing with time, so an index over them stays small and new rows land
 // beside each other. Outside the process they are written as a prefix and 11 base62
-// digits.
+// digits. It also tells stores in memory what instant it is, as databases tell theirs.
 package timeid
 
 import (

@@ -160,11 +160,7 @@ func (s *directory) join(ctx context.Context, i identity.Invitation, user identi
 
 // DeleteExpiredInvitations implements [identity.InvitationStore].
 func (s *directory) DeleteExpiredInvitations(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_identity_invitation WHERE id ? SELECT id FROM levqor_identity_invitation WHERE expires_at <= ? AND email_canonical <> '' LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_identity_invitation", "id", limit, bun.SafeQuery("expires_at <= ? AND email_canonical <> ''", bundb.Now(s.db, now)))
 }
 
 // lives returns the condition that an invitation, which is called i, lives.

@@ -181,11 +181,7 @@ func (s *linkStore) EndLinks(ctx context.Context, user identity.UserID, addresse
 
 // DeleteExpiredLinks implements [login.LinkStore].
 func (s *linkStore) DeleteExpiredLinks(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_login_link WHERE id ? SELECT id FROM levqor_login_link WHERE expires_at < ? ORDER BY expires_at LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_login_link", "id", limit, bun.SafeQuery("expires_at < ? ORDER BY expires_at", bundb.Now(s.db, now)))
 }
 
 func (s *linkStore) live(now time.Time) schema.QueryAppender {

@@ -146,9 +146,5 @@ func (s *factorStore) TakeCeremony(ctx context.Context, hash []byte, now time.Ti
 
 // DeleteExpiredCeremonies implements [factor.CeremonyStore].
 func (s *factorStore) DeleteExpiredCeremonies(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_factor_ceremony WHERE hash ? SELECT hash FROM levqor_factor_ceremony WHERE expires_at <= ? LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_factor_ceremony", "hash", limit, bun.SafeQuery("expires_at <= ?", bundb.Now(s.db, now)))
 }

@@ -103,9 +103,5 @@ func (s *rateStore) DeleteIdle(ctx context.Context, limit int, now time.Time) (i
 	if err != nil {
 		return 0, bundb.Err(err)
 	}
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_guard_rate WHERE key ? SELECT key FROM levqor_guard_rate WHERE arrival <= ? LIMIT ? ? ?",
-		open, now.UnixMicro(), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_guard_rate", "key", limit, bun.SafeQuery("arrival <= ?", now.UnixMicro()))
 }

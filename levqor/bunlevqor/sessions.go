@@ -272,11 +272,7 @@ func (s *sessionStore) ListSessions(ctx context.Context, user identity.UserID, n
 
 // DeleteExpiredSessions implements [login.SessionStore].
 func (s *sessionStore) DeleteExpiredSessions(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_login_session WHERE id ? SELECT id FROM levqor_login_session WHERE expires_at <= ? ORDER BY expires_at LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_login_session", "id", limit, bun.SafeQuery("expires_at <= ? ORDER BY expires_at", bundb.Now(s.db, now)))
 }
 
 func (s *sessionStore) exec(ctx context.Context, statement schema.QueryAppender) error {

@@ -119,9 +119,5 @@ func (s *ssoStore) TakeFlow(ctx context.Context, hash []byte, now time.Time) (ss
 
 // DeleteExpiredFlows implements [sso.FlowStore].
 func (s *ssoStore) DeleteExpiredFlows(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_sso_flow WHERE hash ? SELECT hash FROM levqor_sso_flow WHERE expires_at <= ? LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_sso_flow", "hash", limit, bun.SafeQuery("expires_at <= ?", bundb.Now(s.db, now)))
 }

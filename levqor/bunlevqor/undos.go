@@ -167,11 +167,7 @@ func (s *directory) UndoAddress(ctx context.Context, id identity.UndoID, now tim
 
 // DeleteExpiredUndos implements [identity.AddressStore].
 func (s *directory) DeleteExpiredUndos(ctx context.Context, limit int, now time.Time) (int, error) {
-	open, end := bundb.InArray(s.db)
-	n, err := bundb.Exec(ctx, s.db, bun.SafeQuery(
-		"DELETE FROM levqor_identity_undo WHERE id ? SELECT id FROM levqor_identity_undo WHERE expires_at <= ? ORDER BY expires_at LIMIT ? ? ?",
-		open, bundb.Now(s.db, now), limit, bundb.SkipLocked(s.db), end))
-	return n, bundb.Err(err)
+	return deleteSome(ctx, s.db, "levqor_identity_undo", "id", limit, bun.SafeQuery("expires_at <= ? ORDER BY expires_at", bundb.Now(s.db, now)))
 }
 
 // HoldUser implements [identity.UserStore].

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -62,7 +63,7 @@ func NewMemStore(users Users) *MemStore {
 func (s *MemStore) PutPendingTOTP(ctx context.Context, user identity.UserID, sealed string, ttl time.Duration, now time.Time) error {
 	return s.forUser(ctx, user, func() error {
 		totp := s.totp[user]
-		totp.Pending, totp.until = sealed, instant(now).Add(ttl)
+		totp.Pending, totp.until = sealed, timeid.Instant(now).Add(ttl)
 		s.totp[user] = totp
 		return nil
 	})
@@ -72,7 +73,7 @@ func (s *MemStore) PutPendingTOTP(ctx context.Context, user identity.UserID, sea
 func (s *MemStore) FindTOTP(_ context.Context, user identity.UserID, now time.Time) (TOTP, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := instant(now)
+	at := timeid.Instant(now)
 	totp := s.totp[user].at(at)
 	if totp.Secret == "" && totp.Pending == "" {
 		return TOTP{}, time.Time{}, ErrNotFound
@@ -84,7 +85,7 @@ func (s *MemStore) FindTOTP(_ context.Context, user identity.UserID, now time.Ti
 func (s *MemStore) ConfirmTOTP(_ context.Context, user identity.UserID, sealed string, step int64, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := instant(now)
+	at := timeid.Instant(now)
 	if sealed == "" || s.totp[user].at(at).Pending != sealed {
 		return ErrNotFound
 	}
@@ -116,7 +117,7 @@ func (t memTOTP) at(now time.Time) TOTP {
 // ReplaceRecoveryCodes implements [RecoveryStore].
 func (s *MemStore) ReplaceRecoveryCodes(ctx context.Context, user identity.UserID, hashes [][]byte, now time.Time) error {
 	return s.forUser(ctx, user, func() error {
-		s.codes[user] = memCodes{cloneAll(hashes), instant(now)}
+		s.codes[user] = memCodes{cloneAll(hashes), timeid.Instant(now)}
 		return nil
 	})
 }
@@ -260,12 +261,4 @@ func (s *MemStore) passkeysOf(user identity.UserID) []Passkey {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID, b.ID))
 	})
 	return all
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of this store
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

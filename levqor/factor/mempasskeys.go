@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -17,7 +18,7 @@ func (s *MemStore) AddPasskey(ctx context.Context, passkey Passkey, now time.Tim
 		if len(s.passkeysOf(passkey.User)) >= MaxPasskeys {
 			return ErrTooManyPasskeys
 		}
-		passkey.CreatedAt, passkey.LastUsedAt = instant(now), time.Time{}
+		passkey.CreatedAt, passkey.LastUsedAt = timeid.Instant(now), time.Time{}
 		s.put(passkey)
 		return nil
 	})
@@ -69,7 +70,7 @@ func (s *MemStore) UsePasskey(_ context.Context, user identity.UserID, id []byte
 	if !use.Grown(passkey.SignCount) {
 		return Passkey{}, ErrCloned
 	}
-	passkey.SignCount, passkey.BackedUp, passkey.LastUsedAt = use.SignCount, use.BackedUp, instant(now)
+	passkey.SignCount, passkey.BackedUp, passkey.LastUsedAt = use.SignCount, use.BackedUp, timeid.Instant(now)
 	s.put(passkey)
 	return passkey.clone(), nil
 }
@@ -88,7 +89,7 @@ func (s *MemStore) put(p Passkey) { s.passkeys[string(p.ID)] = p.clone() }
 func (s *MemStore) AddCeremony(ctx context.Context, ceremony Ceremony, ttl time.Duration, now time.Time) error {
 	add := func() error {
 		ceremony.Hash, ceremony.Data = slices.Clone(ceremony.Hash), slices.Clone(ceremony.Data)
-		s.ceremonies[string(ceremony.Hash)] = memCeremony{ceremony, instant(now).Add(ttl)}
+		s.ceremonies[string(ceremony.Hash)] = memCeremony{ceremony, timeid.Instant(now).Add(ttl)}
 		return nil
 	}
 	if ceremony.User != 0 {
@@ -104,7 +105,7 @@ func (s *MemStore) TakeCeremony(_ context.Context, hash []byte, now time.Time) (
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ceremony, ok := s.ceremonies[string(hash)]
-	if !ok || !ceremony.expires.After(instant(now)) {
+	if !ok || !ceremony.expires.After(timeid.Instant(now)) {
 		return Ceremony{}, ErrNotFound
 	}
 	delete(s.ceremonies, string(hash))
@@ -115,7 +116,7 @@ func (s *MemStore) TakeCeremony(_ context.Context, hash []byte, now time.Time) (
 func (s *MemStore) DeleteExpiredCeremonies(_ context.Context, limit int, now time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	deleted := 0
 	for hash, ceremony := range s.ceremonies {
 		if deleted < limit && !ceremony.expires.After(now) {

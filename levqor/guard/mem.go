@@ -5,6 +5,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // MemLimitStore is a [LimitStore] in memory, for one process. See [NewMemLimitStore].
@@ -22,7 +24,7 @@ func NewMemLimitStore() *MemLimitStore { return &MemLimitStore{arrivals: map[str
 func (s *MemLimitStore) Take(_ context.Context, draws []Draw, now time.Time) ([]Level, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	levels, _ := s.take(draws, instant(now))
+	levels, _ := s.take(draws, timeid.Instant(now))
 	return levels, nil
 }
 
@@ -53,7 +55,7 @@ func (s *MemLimitStore) take(draws []Draw, now time.Time) (levels []Level, taken
 func (s *MemLimitStore) DeleteIdle(_ context.Context, limit int, now time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	deleted := 0
 	for key, arrival := range s.arrivals {
 		if deleted < limit && !arrival.After(now) {
@@ -81,7 +83,7 @@ type memTx struct {
 func (t *memTx) Take(_ context.Context, draws []Draw, now time.Time) ([]Level, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	levels, taken := t.take(draws, instant(now))
+	levels, taken := t.take(draws, timeid.Instant(now))
 	if taken {
 		t.taken = append(t.taken, draws...)
 	}
@@ -96,12 +98,4 @@ func (t *memTx) undo() {
 			t.arrivals[d.Key] = arrival.Add(-d.Advance)
 		}
 	}
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of this store
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

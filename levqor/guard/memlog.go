@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // MemLogStore is a [LogStore] in memory, for one process. See [NewMemLogStore].
@@ -37,7 +39,7 @@ func (s *MemLogStore) change(tenant string, fn LogChange, now time.Time) error {
 	s.mu.Lock()
 	log := s.logs[tenant]
 	s.mu.Unlock()
-	head, entries, err := fn(log.head, instant(now))
+	head, entries, err := fn(log.head, timeid.Instant(now))
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (s *MemLogStore) Expired(_ context.Context, age time.Duration, limit int, n
 	defer s.mu.Unlock()
 	var tenants []string
 	for tenant, log := range s.logs {
-		if len(tenants) < limit && len(log.entries) > 0 && log.entries[0].At.Before(instant(now).Add(-age)) {
+		if len(tenants) < limit && len(log.entries) > 0 && log.entries[0].At.Before(timeid.Instant(now).Add(-age)) {
 			tenants = append(tenants, tenant)
 		}
 	}

@@ -21,9 +21,10 @@ import (
 type Authenticator interface {
 	// Authenticate returns the caller: whose data it may touch as Tenant, what it may do as
 	// Scopes, and its KeyID or UserID, by which rate limits and idempotency keys tell callers
-	// apart, of all tenants; with Stale, operations that need a fresh proof are refused. It returns an identity.ErrUnauthenticated for a request without
-	// credentials of its own kind or with wrong ones, and an ErrUnavailable if it cannot tell;
-	// any other error is answered as a fault of the service.
+	// apart, of all tenants; with Stale, operations that need a fresh proof are refused. It
+	// returns an identity.ErrUnauthenticated for a request without credentials of its own kind
+	// or with wrong ones, and an ErrUnavailable if it cannot tell; any other error is answered
+	// as a fault of the service.
 	//
 	// Browsers send cookies with requests that other sites make, so one that takes cookies
 	// stands behind [SameOrigin].

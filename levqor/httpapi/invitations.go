@@ -29,10 +29,7 @@ func (s *server) ListInvitations(ctx context.Context, req oas.ListInvitationsReq
 	if err != nil {
 		return nil, err
 	}
-	page.HasMore = len(all) > limit
-	for _, invitation := range all[:min(limit, len(all))] {
-		page.Data = append(page.Data, wireInvitation(invitation))
-	}
+	page.Data, page.HasMore = wirePage(all, limit, wireInvitation)
 	if page.HasMore {
 		page.NextCursor = s.idCursor(ctx, "invitations", int64(all[limit-1].ID))
 	}

@@ -29,10 +29,10 @@ func (s *server) ListJobs(ctx context.Context, req oas.ListJobsRequestObject) (o
 	if err != nil {
 		return nil, err
 	}
-	page := client.JobPage{Data: wireJobs(infos[:min(limit, len(infos))]), HasMore: len(infos) > limit}
+	var page client.JobPage
+	page.Data, page.HasMore = wirePage(infos, limit, wireJob)
 	if page.HasMore {
-		next := s.cursor("jobs", tenant, jobFilters(query), binary.BigEndian.AppendUint64(nil, uint64(infos[limit-1].ID)))
-		page.NextCursor = &next
+		page.NextCursor = new(s.cursor("jobs", tenant, jobFilters(query), binary.BigEndian.AppendUint64(nil, uint64(infos[limit-1].ID))))
 	}
 	return oas.ListJobs200JSONResponse{Body: page}, nil
 }
@@ -116,14 +116,6 @@ func (s *server) listQuery(tenant string, p client.ListJobsParams) (jobs.ListQue
 // jobFilters are what a cursor of the list holds for.
 func jobFilters(q jobs.ListQuery) any { return []any{q.States, q.Kind, q.Queue} }
 
-// limitOf returns the size of a page.
-func limitOf(limit *int) int {
-	if limit == nil {
-		return 20
-	}
-	return *limit
-}
-
 func enqueueOptions(b *client.CreateJobJSONRequestBody) *jobs.EnqueueOptions {
 	opts := &jobs.EnqueueOptions{Queue: value(b.Queue), Priority: value(b.Priority), MaxAttempts: value(b.MaxAttempts), RunAt: value(b.RunAt), LimitKey: value(b.LimitKey), Metadata: b.Metadata}
 	if u := b.Unique; u != nil {
@@ -193,14 +185,6 @@ func (c created) write(w http.ResponseWriter) error {
 	w.WriteHeader(c.Status)
 	_, err := w.Write(c.Body)
 	return err
-}
-
-func wireJobs(infos []jobs.Info) []client.Job {
-	all := make([]client.Job, len(infos))
-	for i, info := range infos {
-		all[i] = wireJob(info)
-	}
-	return all
 }
 
 func wireJob(j jobs.Info) client.Job {

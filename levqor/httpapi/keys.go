@@ -34,13 +34,10 @@ func (s *server) ListAPIKeys(ctx context.Context, req oas.ListAPIKeysRequestObje
 	if err != nil {
 		return nil, err
 	}
-	page := client.APIKeyPage{Data: []client.APIKey{}, HasMore: len(keys) > limit}
-	for _, key := range keys[:min(limit, len(keys))] {
-		page.Data = append(page.Data, wireKey(key))
-	}
+	var page client.APIKeyPage
+	page.Data, page.HasMore = wirePage(keys, limit, wireKey)
 	if page.HasMore {
-		next := s.cursor("keys", tenant, query.WithRevoked, keyMark(keys[limit-1]))
-		page.NextCursor = &next
+		page.NextCursor = new(s.cursor("keys", tenant, query.WithRevoked, keyMark(keys[limit-1])))
 	}
 	return oas.ListAPIKeys200JSONResponse{Body: page}, nil
 }

@@ -26,10 +26,7 @@ func (s *server) ListMembers(ctx context.Context, req oas.ListMembersRequestObje
 	if err != nil {
 		return nil, err
 	}
-	page.HasMore = len(all) > limit
-	for _, profile := range all[:min(limit, len(all))] {
-		page.Data = append(page.Data, wireMember(profile))
-	}
+	page.Data, page.HasMore = wirePage(all, limit, wireMember)
 	if page.HasMore {
 		page.NextCursor = s.idCursor(ctx, "members", int64(all[limit-1].User))
 	}

@@ -26,13 +26,10 @@ func (s *server) ListSchedules(ctx context.Context, req oas.ListSchedulesRequest
 	if err != nil {
 		return nil, err
 	}
-	page := client.SchedulePage{Data: []client.Schedule{}, HasMore: len(all) > limit}
-	for _, schedule := range all[:min(limit, len(all))] {
-		page.Data = append(page.Data, s.wireSchedule(schedule))
-	}
+	var page client.SchedulePage
+	page.Data, page.HasMore = wirePage(all, limit, s.wireSchedule)
 	if page.HasMore {
-		next := s.cursor("schedules", tenant, nil, []byte(all[limit-1].Name))
-		page.NextCursor = &next
+		page.NextCursor = new(s.cursor("schedules", tenant, nil, []byte(all[limit-1].Name)))
 	}
 	return oas.ListSchedules200JSONResponse{Body: page}, nil
 }

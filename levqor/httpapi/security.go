@@ -30,13 +30,10 @@ func (s *server) ListSecurityEvents(ctx context.Context, req oas.ListSecurityEve
 	if err != nil {
 		return nil, err
 	}
-	page := client.SecurityEventPage{Data: []client.SecurityEvent{}, HasMore: len(entries) > limit}
-	for _, e := range entries[:min(limit, len(entries))] {
-		page.Data = append(page.Data, wireEvent(e))
-	}
+	var page client.SecurityEventPage
+	page.Data, page.HasMore = wirePage(entries, limit, wireEvent)
 	if page.HasMore {
-		next := s.cursor("security-events", tenant, filters, binary.BigEndian.AppendUint64(nil, uint64(entries[limit-1].Seq)))
-		page.NextCursor = &next
+		page.NextCursor = new(s.cursor("security-events", tenant, filters, binary.BigEndian.AppendUint64(nil, uint64(entries[limit-1].Seq))))
 	}
 	return oas.ListSecurityEvents200JSONResponse{Body: page}, nil
 }

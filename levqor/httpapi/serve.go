@@ -28,9 +28,9 @@ type ServeOptions struct {
 }
 
 // Serve answers requests on a listener until ctx ends and for as long as it is to linger,
-// then lets open requests finish; streams of events end with ctx. Slow and oversized requests are cut off: 5 s and
-// 64 KiB for the headers, 30 s for all of a request, 60 s for its answer, 10 s for an
-// event of a stream. It returns nil after an orderly end.
+// then lets open requests finish; streams of events end with ctx. Slow and oversized
+// requests are cut off: 5 s and 64 KiB for the headers, 30 s for all of a request, 60 s for
+// its answer, 10 s for an event of a stream. It returns nil after an orderly end.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, opts *ServeOptions) error {
 	var o ServeOptions
 	if opts != nil {

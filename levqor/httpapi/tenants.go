@@ -67,10 +67,8 @@ func (s *server) ListTenants(ctx context.Context, req oas.ListTenantsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	page := client.TenantPage{Data: []client.Tenant{}, HasMore: len(all) > limit}
-	for _, tenant := range all[:min(limit, len(all))] {
-		page.Data = append(page.Data, wireTenant(tenant))
-	}
+	var page client.TenantPage
+	page.Data, page.HasMore = wirePage(all, limit, wireTenant)
 	if page.HasMore {
 		page.NextCursor = s.idCursor(ctx, "tenants", int64(all[limit-1].ID))
 	}

@@ -158,16 +158,17 @@ type DeletionStore interface {
 
 	// DeleteUser begins to delete a user: it sets DeletedAt, unless it is set, removes the
 	// user from all tenants, with keys and invitations as DisableUser does, ends their
-	// sessions of package login on the same database and, as DeleteTenant does, deletes those tenants of which they were the only member. It returns the user, one whose deletion has begun too, and all
-	// tenants that were deleted with the user and are not forgotten; or ErrNotFound. It
-	// returns ErrLastOwner, and changes nothing, while the user is the last owner of a
-	// tenant that has other members or cannot be deleted.
+	// sessions of package login on the same database and, as DeleteTenant does, deletes those
+	// tenants of which they were the only member. It returns the user, one whose deletion has
+	// begun too, and all tenants that were deleted with the user and are not forgotten; or
+	// ErrNotFound. It returns ErrLastOwner, and changes nothing, while the user is the last
+	// owner of a tenant that has other members or cannot be deleted.
 	DeleteUser(ctx context.Context, id UserID, now time.Time) (User, []Tenant, error)
 
 	// ForgetUser removes a user whose deletion has begun, with their undos and the links of
 	// package login on the same database by which they would move to another address; the
-	// addresses are free from then on. It does nothing if the user is gone, and returns ErrConflict if the deletion has
-	// not begun.
+	// addresses are free from then on. It does nothing if the user is gone, and returns
+	// ErrConflict if the deletion has not begun.
 	ForgetUser(ctx context.Context, id UserID) error
 
 	// DeletedTenants returns up to limit tenants whose deletion has begun and that are not

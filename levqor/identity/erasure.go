@@ -10,12 +10,14 @@ import (
 // user is forgotten, and again whenever a deletion is repeated, so it must not mind if
 // its work is done already.
 type UserEraser interface {
+	// EraseUser erases what belongs to a user. After an error it is called again later.
 	EraseUser(ctx context.Context, user User) error
 }
 
 // TenantEraser erases what belongs to a tenant, as [UserEraser] does for users. It is called
 // when the deletion begins, and again once nobody can add to what it erases.
 type TenantEraser interface {
+	// EraseTenant erases what belongs to a tenant. After an error it is called again later.
 	EraseTenant(ctx context.Context, tenant Tenant) error
 }
 
@@ -90,8 +92,8 @@ func (d *Directory) eraseTenant(ctx context.Context, tenant Tenant) error {
 const finishBatch = 100
 
 // FinishDeletions repeats all deletions that are not over, which an app does when it starts
-// and every ten minutes, those that are under way elsewhere too. One that fails again does not hold up the others; it returns the errors
-// of all that did.
+// and every ten minutes, those that are under way elsewhere too. One that fails again does
+// not hold up the others; it returns the errors of all that did.
 func (d *Directory) FinishDeletions(ctx context.Context) error {
 	return wrap("finish deletions", errors.Join(d.finishTenants(ctx), d.finishUsers(ctx)))
 }

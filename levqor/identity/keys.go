@@ -24,9 +24,9 @@ var scopeForm = regexp.MustCompile(`^(\*|[a-z0-9_.:-]{1,64})$`)
 
 // The overlap of a rotation, in which both secrets work.
 const (
-	// DefaultOverlap is a good one: long enough to bring the new token everywhere.
+	// DefaultOverlap is an overlap long enough to bring the new token everywhere.
 	DefaultOverlap = 24 * time.Hour
-	// MaxOverlap bounds it.
+	// MaxOverlap is the longest overlap.
 	MaxOverlap = 30 * 24 * time.Hour
 )
 

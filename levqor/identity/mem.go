@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // MemKeyStore is a [KeyStore] in memory, for tests. See [NewMemKeyStore].
@@ -52,7 +54,7 @@ func (s *MemKeyStore) FindKey(_ context.Context, id string, now time.Time) (Key,
 	if !ok {
 		return Key{}, time.Time{}, ErrNotFound
 	}
-	return key.clone(), instant(now), nil
+	return key.clone(), timeid.Instant(now), nil
 }
 
 // ListKeys implements [KeyStore].
@@ -94,7 +96,7 @@ func (s *MemKeyStore) UpdateKey(_ context.Context, tenant, id string, c KeyChang
 // RotateKey implements [KeyStore].
 func (s *MemKeyStore) RotateKey(_ context.Context, tenant, id string, r KeyRotation, now time.Time) (Key, error) {
 	return s.change(tenant, id, func(key *Key) error {
-		now := instant(now)
+		now := timeid.Instant(now)
 		if err := key.MayRotate(now); err != nil {
 			return err
 		}
@@ -111,7 +113,7 @@ func (s *MemKeyStore) RotateKey(_ context.Context, tenant, id string, r KeyRotat
 func (s *MemKeyStore) TouchKeys(_ context.Context, ids []string, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	for _, id := range ids {
 		if key, ok := s.keys[id]; ok && now.Sub(key.LastUsedAt) >= TouchInterval {
 			key.LastUsedAt = now
@@ -145,7 +147,7 @@ func (s *MemKeyStore) RehashKeys(_ context.Context, all []Rehash) error {
 func (s *MemKeyStore) RevokeKey(_ context.Context, tenant, id string, now time.Time) (Key, error) {
 	return s.change(tenant, id, func(key *Key) error {
 		if key.RevokedAt.IsZero() {
-			key.RevokedAt = instant(now)
+			key.RevokedAt = timeid.Instant(now)
 		}
 		return nil
 	})
@@ -183,7 +185,7 @@ func (s *MemKeyStore) insert(key Key, now time.Time) (Key, error) {
 	if _, taken := s.keys[key.ID]; taken {
 		return Key{}, ErrConflict
 	}
-	key.CreatedAt = instant(now)
+	key.CreatedAt = timeid.Instant(now)
 	s.keys[key.ID] = key.clone()
 	return key, nil
 }
@@ -191,12 +193,4 @@ func (s *MemKeyStore) insert(key Key, now time.Time) (Key, error) {
 func (k Key) clone() Key {
 	k.Hash, k.OldHash, k.Scopes, k.AllowedNetworks = bytes.Clone(k.Hash), bytes.Clone(k.OldHash), slices.Clone(k.Scopes), slices.Clone(k.AllowedNetworks)
 	return k
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of this store
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

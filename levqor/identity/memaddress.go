@@ -5,6 +5,8 @@ import (
 	"context"
 	"maps"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // ChangeAddress implements [AddressStore].
@@ -15,7 +17,7 @@ func (s *MemDirectory) ChangeAddress(_ context.Context, undo Undo, to Email, now
 	if err != nil || !user.DisabledAt.IsZero() {
 		return User{}, Undo{}, ErrNotFound
 	}
-	now = instant(now)
+	now = timeid.Instant(now)
 	if s.inUse(to.Canonical(), user.ID, now) {
 		return User{}, Undo{}, ErrAddressInUse
 	}
@@ -61,7 +63,7 @@ func (s *MemDirectory) inUse(canonical string, user UserID, now time.Time) bool 
 func (s *MemDirectory) FindUndo(_ context.Context, id UndoID, now time.Time) (Undo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.undo(id, instant(now))
+	return s.undo(id, timeid.Instant(now))
 }
 
 func (s *MemDirectory) undo(id UndoID, now time.Time) (Undo, error) {
@@ -79,11 +81,11 @@ func (s *MemDirectory) undo(id UndoID, now time.Time) (Undo, error) {
 func (s *MemDirectory) FindUndoByAddress(_ context.Context, canonical string, now time.Time) (Undo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, ok := s.lastUndo(canonical, instant(now))
+	last, ok := s.lastUndo(canonical, timeid.Instant(now))
 	if !ok {
 		return Undo{}, ErrNotFound
 	}
-	return s.undo(last.ID, instant(now))
+	return s.undo(last.ID, timeid.Instant(now))
 }
 
 // lastUndo returns the last open undo that leads back to an address. All of them are of one
@@ -101,14 +103,14 @@ func (s *MemDirectory) lastUndo(canonical string, now time.Time) (last Undo, ok 
 func (s *MemDirectory) UndoAddress(_ context.Context, id UndoID, now time.Time) (User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	undo, err := s.undo(id, instant(now))
+	undo, err := s.undo(id, timeid.Instant(now))
 	if err != nil {
 		return User{}, err
 	}
 	user := s.users[undo.User]
 	user.Email = undo.Email
 	s.users[user.ID] = user
-	s.endMade(user.ID, 0, undo.CreatedAt, instant(now))
+	s.endMade(user.ID, 0, undo.CreatedAt, timeid.Instant(now))
 	maps.DeleteFunc(s.undos, func(_ UndoID, other Undo) bool { return other.User == user.ID && other.Step >= undo.Step })
 	return user, nil
 }
@@ -119,7 +121,7 @@ func (s *MemDirectory) DeleteExpiredUndos(_ context.Context, limit int, now time
 	defer s.mu.Unlock()
 	deleted := 0
 	for id, undo := range s.undos {
-		if deleted < limit && !undo.open(instant(now)) {
+		if deleted < limit && !undo.open(timeid.Instant(now)) {
 			delete(s.undos, id)
 			deleted++
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"maps"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // Instant implements [DeletionStore].
 func (s *MemDirectory) Instant(_ context.Context, now time.Time) (time.Time, error) {
-	return instant(now), nil
+	return timeid.Instant(now), nil
 }
 
 // DeleteTenant implements [DeletionStore].
@@ -22,7 +24,7 @@ func (s *MemDirectory) DeleteTenant(_ context.Context, id TenantID, now time.Tim
 	if id == OwnerTenantID {
 		return Tenant{}, ErrOwnerTenant
 	}
-	return s.end(tenant, tenant.with, instant(now)), nil
+	return s.end(tenant, tenant.with, timeid.Instant(now)), nil
 }
 
 // ForgetTenant implements [DeletionStore].
@@ -66,12 +68,12 @@ func (s *MemDirectory) endUser(id UserID, now time.Time) (User, []Tenant, error)
 		}
 	}
 	for _, tenant := range alone {
-		s.end(tenant, id, instant(now))
+		s.end(tenant, id, timeid.Instant(now))
 	}
 	maps.DeleteFunc(s.members, func(p memPlace, _ Member) bool { return p.user == id })
-	s.endMade(id, 0, time.Time{}, instant(now))
+	s.endMade(id, 0, time.Time{}, timeid.Instant(now))
 	if user.DeletedAt.IsZero() {
-		user.DeletedAt = instant(now)
+		user.DeletedAt = timeid.Instant(now)
 	}
 	s.users[id] = user
 	return user, page(s.tenants, len(s.tenants), func(t memTenant) (Tenant, bool) { return t.Tenant, t.with == id }), nil

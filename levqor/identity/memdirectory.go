@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // MemDirectory is a [DirectoryStore] in memory, for tests. See [NewMemDirectory].
@@ -28,7 +30,7 @@ var _ DirectoryStore = (*MemDirectory)(nil)
 // NewMemDirectory returns a store with the owner's tenant alone. The keys are those that
 // end with their tenants.
 func NewMemDirectory(keys *MemKeyStore) *MemDirectory {
-	owner := Tenant{ID: OwnerTenantID, Name: OwnerTenant, CreatedAt: instant(time.Time{})}
+	owner := Tenant{ID: OwnerTenantID, Name: OwnerTenant, CreatedAt: timeid.Instant(time.Time{})}
 	return &MemDirectory{
 		keys: keys, users: map[UserID]User{}, tenants: map[TenantID]memTenant{OwnerTenantID: {Tenant: owner}},
 		members: map[memPlace]Member{}, invitations: map[InvitationID]Invitation{}, undos: map[UndoID]Undo{},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 var _ InvitationStore = (*MemDirectory)(nil)
@@ -12,7 +14,7 @@ var _ InvitationStore = (*MemDirectory)(nil)
 func (s *MemDirectory) PutInvitation(_ context.Context, i Invitation, ttl time.Duration, most int, now time.Time) (Invitation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	if _, err := s.tenant(i.Tenant); err != nil {
 		return Invitation{}, err
 	}
@@ -58,7 +60,7 @@ func (s *MemDirectory) PutFirstInvitation(_ context.Context, i Invitation, ttl t
 	if _, taken := s.invitations[i.ID]; taken {
 		return false, ErrConflict
 	}
-	s.putInvitation(i, ttl, instant(now))
+	s.putInvitation(i, ttl, timeid.Instant(now))
 	return true, nil
 }
 
@@ -66,14 +68,14 @@ func (s *MemDirectory) PutFirstInvitation(_ context.Context, i Invitation, ttl t
 func (s *MemDirectory) FindInvitation(_ context.Context, id InvitationID, now time.Time) (Invitation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.invitation(id, instant(now))
+	return s.invitation(id, timeid.Instant(now))
 }
 
 // Invitations implements [InvitationStore].
 func (s *MemDirectory) Invitations(_ context.Context, tenant TenantID, before InvitationID, limit int, now time.Time) ([]Invitation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	all := page(s.invitations, len(s.invitations), func(i Invitation) (Invitation, bool) {
 		return i.clone(), i.Tenant == tenant && !i.Open() && s.lives(i, now) && (before == 0 || i.ID < before)
 	})
@@ -85,7 +87,7 @@ func (s *MemDirectory) Invitations(_ context.Context, tenant TenantID, before In
 func (s *MemDirectory) RevokeInvitation(_ context.Context, tenant TenantID, id InvitationID, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, err := s.invitation(id, instant(now))
+	found, err := s.invitation(id, timeid.Instant(now))
 	if err != nil || found.Tenant != tenant || found.Open() {
 		return ErrNotFound
 	}
@@ -97,7 +99,7 @@ func (s *MemDirectory) RevokeInvitation(_ context.Context, tenant TenantID, id I
 func (s *MemDirectory) AcceptInvitation(_ context.Context, id InvitationID, user UserID, now time.Time) (Member, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	found, err := s.invitation(id, now)
 	if err != nil {
 		return Member{}, err
@@ -121,7 +123,7 @@ func (s *MemDirectory) AcceptInvitation(_ context.Context, id InvitationID, user
 func (s *MemDirectory) DeleteExpiredInvitations(_ context.Context, limit int, now time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	deleted := 0
 	for id, i := range s.invitations {
 		if deleted < limit && !i.Open() && !i.ExpiresAt.After(now) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 type memPlace struct {
@@ -24,7 +26,7 @@ func (s *MemDirectory) AddMember(_ context.Context, member Member, now time.Time
 	if _, ok := s.members[memPlace{member.Tenant, member.User}]; ok {
 		return Member{}, ErrAlreadyMember
 	}
-	member.CreatedAt = instant(now)
+	member.CreatedAt = timeid.Instant(now)
 	s.put(member)
 	return member, nil
 }
@@ -68,7 +70,7 @@ func (s *MemDirectory) RemoveMember(_ context.Context, tenant TenantID, user Use
 		return ErrLastOwner
 	}
 	delete(s.members, memPlace{tenant, user})
-	s.endMade(user, tenant, time.Time{}, instant(now))
+	s.endMade(user, tenant, time.Time{}, timeid.Instant(now))
 	return nil
 }
 

@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // memTenant is a tenant, and the user with whom it was deleted.
@@ -21,7 +23,7 @@ func (s *MemDirectory) CreateTenant(_ context.Context, tenant Tenant, owner User
 	if _, taken := s.tenants[tenant.ID]; taken {
 		return Tenant{}, ErrConflict
 	}
-	tenant.CreatedAt = instant(now)
+	tenant.CreatedAt = timeid.Instant(now)
 	s.tenants[tenant.ID] = memTenant{Tenant: tenant}
 	s.put(Member{Tenant: tenant.ID, User: owner, Grant: Grant{Role: RoleOwner}, CreatedAt: tenant.CreatedAt})
 	return tenant, nil

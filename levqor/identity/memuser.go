@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"time"
+
+	"github.com/levqor/sdk/internal/timeid"
 )
 
 // OnLockOut makes the directory call fn, from now on, for each user who was disabled or
@@ -37,10 +39,10 @@ func (s *MemDirectory) EnsureUser(_ context.Context, user User, now time.Time) (
 	if _, taken := s.users[user.ID]; taken {
 		return User{}, false, ErrConflict
 	}
-	if _, held := s.lastUndo(user.Email.Canonical(), instant(now)); held {
+	if _, held := s.lastUndo(user.Email.Canonical(), timeid.Instant(now)); held {
 		return User{}, false, ErrAddressHeld
 	}
-	user.CreatedAt = instant(now)
+	user.CreatedAt = timeid.Instant(now)
 	s.users[user.ID] = user
 	return user, true, nil
 }
@@ -73,9 +75,9 @@ func (s *MemDirectory) RenameUser(_ context.Context, id UserID, name string) (Us
 func (s *MemDirectory) DisableUser(_ context.Context, id UserID, now time.Time) (User, error) {
 	user, err := s.changeUser(id, func(u *User) {
 		if u.DisabledAt.IsZero() {
-			u.DisabledAt = instant(now)
+			u.DisabledAt = timeid.Instant(now)
 		}
-		s.endMade(id, 0, time.Time{}, instant(now))
+		s.endMade(id, 0, time.Time{}, timeid.Instant(now))
 	})
 	if err == nil {
 		s.lockOut(id)

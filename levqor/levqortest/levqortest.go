@@ -1,6 +1,7 @@
 // Package levqortest checks that stores keep every promise of package levqor and
-// its rooms: API keys, people and their addresses, invitations, logins, second factors, identity providers, rate limits, security logs,
-// idempotency records, and transactions across stores.
+// its rooms: API keys, people and their addresses, invitations, logins, second factors,
+// identity providers, rate limits, security logs, idempotency records, and transactions
+// across stores.
 //
 //	func TestStores(t *testing.T) {
 //		levqortest.TestStores(t, func(t *testing.T) levqor.Stores { return open(t) })
@@ -33,12 +34,16 @@ func TestStores(t *testing.T, open func(*testing.T) levqor.Stores) {
 		{"Keys", keyCases},
 		{"Users", userCases},
 		{"Addresses", addressCases},
+		{"Undos", undoCases},
 		{"Tenants", tenantCases},
 		{"Members", memberCases},
 		{"Deletion", deletionCases},
 		{"Invitations", invitationCases},
 		{"Links", linkCases},
+		{"UserLinks", userLinkCases},
 		{"Sessions", sessionCases},
+		{"Rotations", rotationCases},
+		{"SessionEnds", sessionEndCases},
 		{"Vouches", vouchCases},
 		{"TOTP", totpCases},
 		{"Recovery", recoveryCases},

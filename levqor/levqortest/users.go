@@ -1,6 +1,7 @@
 package levqortest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -77,6 +78,32 @@ var userCases = map[string]func(*env){
 		if got, err := e.Directory.EnableUser(e.ctx, 7); err != nil || !got.DisabledAt.IsZero() {
 			e.Errorf("EnableUser = %+v, %v", got, err)
 		}
+	},
+	"whoever holds a user keeps others from it": func(e *env) {
+		e.user(7)
+		var released atomic.Bool
+		var wg sync.WaitGroup
+		e.inTx(func(ctx context.Context, tx levqor.Stores) error {
+			if err := tx.Directory.HoldUser(ctx, 7); err != nil {
+				e.Errorf("HoldUser = %v", err)
+			}
+			wg.Go(func() {
+				err := e.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
+					err := tx.Directory.HoldUser(ctx, 7)
+					if !released.Load() {
+						e.Error("another transaction holds the user at the same time")
+					}
+					return err
+				})
+				if err != nil {
+					e.Errorf("InTx = %v", err)
+				}
+			})
+			time.Sleep(20 * time.Millisecond) // the other one comes meanwhile
+			released.Store(true)
+			return nil
+		})
+		wg.Wait()
 	},
 }
 

@@ -33,9 +33,10 @@ type Link struct {
 // LinkStore keeps the links of logins and of changes of addresses, which share the bounds of
 // their address. A link is live until its ExpiresAt has passed, it has been tried [MaxTries]
 // times, or it has ended: it or another one of the same canonical address was used, or all
-// of its user or of its address were ended. What holds for every method: it is safe for concurrent use; now is the
-// instant that the call works with, and the zero time means the store's own clock; errors
-// wrap the kinds of this package and print nothing of the store's inner workings.
+// of its user or of its address were ended. What holds for every method: it is safe for
+// concurrent use; now is the instant that the call works with, and the zero time means the
+// store's own clock; errors wrap the kinds of this package and print nothing of the store's
+// inner workings.
 type LinkStore interface {
 	// InsertLink stores a link that expires [LinkTTL] after now, and returns it with
 	// CreatedAt, ExpiresAt and Mailed set: true unless [MaxMailed] links of the same

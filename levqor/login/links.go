@@ -20,7 +20,8 @@ const (
 	// MaxMailed is how many flows of one address that one network has asked for can have
 	// mail at the same time; see [Device.Network].
 	MaxMailed = 3
-	// MaxMailedInAll is how many flows of one address can, whoever has asked.
+	// MaxMailedInAll is how many flows of one address can have mail at the same time,
+	// whoever has asked.
 	MaxMailedInAll = 20
 )
 
@@ -93,7 +94,8 @@ type Flow struct {
 // Begin makes a flow for an address, whether or not anybody here has it: the work is the
 // same. No flow ends another, so a stranger who asks for somebody's address takes nothing
 // out of their hands; beyond [MaxMailed] of one network and [MaxMailedInAll] of all at a
-// time a flow looks like others, has no mail and opens nothing. It returns an ErrInvalid that names each wrong field.
+// time a flow looks like others, has no mail and opens nothing. It returns an ErrInvalid
+// that names each wrong field.
 func (l *Links) Begin(ctx context.Context, email identity.Email, from Device) (Flow, error) {
 	err := from.validate()
 	if email == (identity.Email{}) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -34,7 +35,7 @@ func (s *MemLinkStore) InsertLink(_ context.Context, link Link, now time.Time) (
 	if _, taken := s.links[link.ID]; taken {
 		return Link{}, ErrConflict
 	}
-	now = instant(now)
+	now = timeid.Instant(now)
 	mailed, alike := 0, 0
 	for _, other := range s.links {
 		if other.Email.Canonical() != link.Email.Canonical() || !other.Mailed || !other.waits(now) {
@@ -56,7 +57,7 @@ func (s *MemLinkStore) FindLink(_ context.Context, id string, now time.Time) (Li
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	link, ok := s.links[id]
-	if !ok || !link.live(instant(now)) {
+	if !ok || !link.live(timeid.Instant(now)) {
 		return Link{}, ErrNotFound
 	}
 	return link.Link, nil
@@ -67,7 +68,7 @@ func (s *MemLinkStore) TryLink(_ context.Context, id string, now time.Time) (Lin
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	link, ok := s.links[id]
-	if !ok || !link.live(instant(now)) {
+	if !ok || !link.live(timeid.Instant(now)) {
 		return Link{}, ErrNotFound
 	}
 	link.Tries++
@@ -80,7 +81,7 @@ func (s *MemLinkStore) UseLink(_ context.Context, id string, user identity.UserI
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	link, ok := s.links[id]
-	if !ok || !link.waits(instant(now)) || !link.Mailed || link.User != user {
+	if !ok || !link.waits(timeid.Instant(now)) || !link.Mailed || link.User != user {
 		return Link{}, ErrNotFound
 	}
 	for id, other := range s.links {
@@ -118,7 +119,7 @@ func (s *MemLinkStore) ForgetUser(user identity.UserID) {
 func (s *MemLinkStore) DeleteExpiredLinks(_ context.Context, limit int, now time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = instant(now)
+	now = timeid.Instant(now)
 	deleted := 0
 	for id, link := range s.links {
 		if deleted < limit && link.ExpiresAt.Before(now) {
@@ -146,11 +147,3 @@ func (s *MemLinkStore) Snapshot() (restore func()) {
 func (l memLink) waits(now time.Time) bool { return !l.ended && !l.ExpiresAt.Before(now) }
 
 func (l memLink) live(now time.Time) bool { return l.waits(now) && l.Tries < MaxTries }
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of these stores
-	}
-	return now.UTC().Truncate(time.Microsecond)
-}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -38,7 +39,7 @@ func (s *MemSessionStore) InsertSession(ctx context.Context, session Session, ol
 	if user, err := s.people.FindUser(ctx, session.User); err != nil || !user.DisabledAt.IsZero() {
 		return Session{}, ErrNotFound
 	}
-	now = instant(now)
+	now = timeid.Instant(now)
 	_, taken := s.sessions[string(session.Hash)]
 	for _, other := range s.sessions {
 		taken = taken || other.ID == session.ID
@@ -61,7 +62,7 @@ func (s *MemSessionStore) InsertSession(ctx context.Context, session Session, ol
 func (s *MemSessionStore) FindSession(ctx context.Context, hash []byte, now time.Time) (FoundSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session, user, err := s.find(ctx, hash, instant(now))
+	session, user, err := s.find(ctx, hash, timeid.Instant(now))
 	if err != nil {
 		return FoundSession{}, err
 	}
@@ -69,7 +70,7 @@ func (s *MemSessionStore) FindSession(ctx context.Context, hash []byte, now time
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return FoundSession{}, err
 	}
-	found := FoundSession{Session: session, User: user, Member: member, At: instant(now)}
+	found := FoundSession{Session: session, User: user, Member: member, At: timeid.Instant(now)}
 	if session.Untouched(found.At) {
 		session.SeenAt = found.At
 		s.sessions[string(hash)] = session
@@ -81,7 +82,7 @@ func (s *MemSessionStore) FindSession(ctx context.Context, hash []byte, now time
 func (s *MemSessionStore) RotateSession(ctx context.Context, hash []byte, r Rotation, now time.Time) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session, user, err := s.find(ctx, hash, instant(now))
+	session, user, err := s.find(ctx, hash, timeid.Instant(now))
 	if err != nil {
 		return Session{}, err
 	}
@@ -90,7 +91,7 @@ func (s *MemSessionStore) RotateSession(ctx context.Context, hash []byte, r Rota
 			return Session{}, err
 		}
 	}
-	rotated, err := session.Rotate(r, instant(now))
+	rotated, err := session.Rotate(r, timeid.Instant(now))
 	if err != nil {
 		return Session{}, err
 	}
@@ -112,7 +113,7 @@ func (s *MemSessionStore) EndOneSession(_ context.Context, user identity.UserID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for hash, session := range s.sessions {
-		if session.User == user && session.ID == id && session.Current(instant(now)) {
+		if session.User == user && session.ID == id && session.Current(timeid.Instant(now)) {
 			delete(s.sessions, hash)
 			return nil
 		}
@@ -190,7 +191,7 @@ func (s *MemSessionStore) EndProvidedSessions(_ context.Context, tenant identity
 func (s *MemSessionStore) ListSessions(_ context.Context, user identity.UserID, now time.Time) ([]Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list(user, instant(now)), nil
+	return s.list(user, timeid.Instant(now)), nil
 }
 
 // DeleteExpiredSessions implements [SessionStore].
@@ -199,7 +200,7 @@ func (s *MemSessionStore) DeleteExpiredSessions(_ context.Context, limit int, no
 	defer s.mu.Unlock()
 	deleted := 0
 	for hash, session := range s.sessions {
-		if deleted < limit && !session.Current(instant(now)) {
+		if deleted < limit && !session.Current(timeid.Instant(now)) {
 			delete(s.sessions, hash)
 			deleted++
 		}

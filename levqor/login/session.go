@@ -124,7 +124,8 @@ type Rotation struct {
 	// Lower takes a session of LevelSecondFactor to LevelMail.
 	Lower bool
 	// Switch moves the session to Tenant, of which the user has to be a member, with
-	// Lifetime. One that another tenant's provider alone has begun moves to none. Else it stays where it is and lives as long as before.
+	// Lifetime. One that another tenant's provider alone has begun moves to none. Else it stays
+	// where it is and lives as long as before.
 	Switch   bool
 	Tenant   identity.TenantID
 	Lifetime Lifetime

@@ -43,9 +43,10 @@ type SessionStore interface {
 	VouchStore
 
 	// InsertSession stores a session, whose CreatedAt and SeenAt become now and whose ProvenAt
-	// becomes that less age, and returns it. It ends the session with the hash old, whosever it is, and of the user's
-	// so many of the oldest that [MaxSessions] are left. It returns ErrNotFound if there is
-	// no such user or they are disabled, and ErrConflict if the ID or the hash is taken.
+	// becomes that less age, and returns it. It ends the session with the hash old, whosever it
+	// is, and of the user's so many of the oldest that [MaxSessions] are left. It returns
+	// ErrNotFound if there is no such user or they are disabled, and ErrConflict if the ID or
+	// the hash is taken.
 	InsertSession(ctx context.Context, session Session, old []byte, age time.Duration, now time.Time) (Session, error)
 
 	// FindSession returns the session with a hash, its user and their place in the

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/levqor/sdk/internal/timeid"
 	"github.com/levqor/sdk/levqor/identity"
 )
 
@@ -52,7 +53,7 @@ func (s *MemStore) CreateConnection(ctx context.Context, c Connection, now time.
 		return Connection{}, ErrConflict
 	}
 	c = c.clone()
-	c.CreatedAt = instant(now)
+	c.CreatedAt = timeid.Instant(now)
 	for i := range c.Domains {
 		c.Domains[i].VerifiedAt = time.Time{}
 	}
@@ -151,7 +152,7 @@ func (s *MemStore) VerifyDomain(_ context.Context, tenant identity.TenantID, id 
 			s.connections[from.ID] = from.without(proof.Name)
 		}
 		if c.Domains[i].VerifiedAt.IsZero() {
-			c.Domains[i].VerifiedAt = instant(now)
+			c.Domains[i].VerifiedAt = timeid.Instant(now)
 		}
 		return nil
 	})
@@ -186,7 +187,7 @@ func (s *MemStore) InsertLink(_ context.Context, link Link, now time.Time) (Link
 			return Link{}, ErrConflict
 		}
 	}
-	link.CreatedAt = instant(now)
+	link.CreatedAt = timeid.Instant(now)
 	s.links[memSubject{link.Tenant, link.Issuer, link.Subject}] = link
 	return link, nil
 }
@@ -227,7 +228,7 @@ func (s *MemStore) BeginFlow(_ context.Context, flow Flow, ttl time.Duration, no
 		return ErrConflict
 	}
 	flow.Hash = slices.Clone(flow.Hash)
-	s.flows[string(flow.Hash)] = memFlow{flow, instant(now).Add(ttl)}
+	s.flows[string(flow.Hash)] = memFlow{flow, timeid.Instant(now).Add(ttl)}
 	return nil
 }
 
@@ -236,7 +237,7 @@ func (s *MemStore) TakeFlow(_ context.Context, hash []byte, now time.Time) (Flow
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	flow, ok := s.flows[string(hash)]
-	if !ok || !flow.expires.After(instant(now)) {
+	if !ok || !flow.expires.After(timeid.Instant(now)) {
 		return Flow{}, ErrNotFound
 	}
 	delete(s.flows, string(hash))
@@ -249,7 +250,7 @@ func (s *MemStore) DeleteExpiredFlows(_ context.Context, limit int, now time.Tim
 	defer s.mu.Unlock()
 	deleted := 0
 	for hash, flow := range s.flows {
-		if deleted < limit && !flow.expires.After(instant(now)) {
+		if deleted < limit && !flow.expires.After(timeid.Instant(now)) {
 			delete(s.flows, hash)
 			deleted++
 		}
@@ -311,12 +312,4 @@ func (c Connection) without(domain string) Connection {
 func (c Connection) clone() Connection {
 	c.Domains = slices.Clone(c.Domains)
 	return c
-}
-
-// instant returns now in the precision of the databases, or the current time.
-func instant(now time.Time) time.Time {
-	if now.IsZero() {
-		now = time.Now() //nolint:forbidigo // the clock of this store
-	}
-	return now.UTC().Truncate(time.Microsecond)
 }

@@ -108,12 +108,16 @@ func (s *site) rename(w http.ResponseWriter, r *http.Request, who *visitor) erro
 	return nil
 }
 
-// switchTenant moves the visitor to another of their teams, with another token.
 func (s *site) switchTenant(w http.ResponseWriter, r *http.Request, who *visitor) error {
 	tenant, err := identity.ParseTenantID(r.PostFormValue("tenant"))
 	if err != nil {
 		return err
 	}
+	return s.moveTo(w, r, who, tenant, "/account")
+}
+
+// moveTo takes a visitor to another of their teams, with another token, and then to a page.
+func (s *site) moveTo(w http.ResponseWriter, r *http.Request, who *visitor, tenant identity.TenantID, page string) error {
 	token, session, err := s.app.Sessions.Switch(r.Context(), who.token, tenant)
 	if errors.Is(err, login.ErrReproveRequired) {
 		s.goTo(w, r, againFor(who))
@@ -123,7 +127,7 @@ func (s *site) switchTenant(w http.ResponseWriter, r *http.Request, who *visitor
 		return err
 	}
 	s.sessions.Put(w, token, session)
-	s.goTo(w, r, "/account")
+	s.goTo(w, r, page)
 	return nil
 }
 

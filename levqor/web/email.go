@@ -97,15 +97,10 @@ func (s *site) askForChangeButton(w http.ResponseWriter, r *http.Request, who *v
 func (s *site) showChangeLink(w http.ResponseWriter, r *http.Request, who *visitor, status int, wrong string) error {
 	id := r.PathValue("flow")
 	pending, err := s.app.Links.ForChange(who.User.ID, who.Session.ID.String()).Look(r.Context(), id)
-	if errors.Is(err, fault.ErrNotFound) {
-		s.render(w, r, http.StatusGone, "message", view{
-			Title: "This link is used up",
-			Data:  message{"It has been used, is older than ten minutes, or is for another account than the one that is signed in here.", "/account/email", "Change the address"},
-		})
-		return nil
-	}
 	if err != nil {
-		return err
+		return s.gone(w, r, err, "This link is used up", message{
+			"It has been used, is older than ten minutes, or is for another account than the one that is signed in here.", "/account/email", "Change the address",
+		})
 	}
 	asked, _ := s.asked(r)
 	s.render(w, r, status, "emaillink", view{Title: "Change the address", Wrong: wrong, Data: struct {
@@ -181,14 +176,9 @@ func (s *site) undo(w http.ResponseWriter, r *http.Request, _ *visitor) error {
 	return nil
 }
 
-// noUndo says that a token undoes nothing, whatever the reason.
+// noUndo says that a token undoes nothing.
 func (s *site) noUndo(w http.ResponseWriter, r *http.Request, err error) error {
-	if !errors.Is(err, fault.ErrNotFound) {
-		return err
-	}
-	s.render(w, r, http.StatusGone, "message", view{
-		Title: "This link is over",
-		Data:  message{"It has been used, the address was taken back by an older one, or it is older than seven days.", "/login", "Sign in"},
+	return s.gone(w, r, err, "This link is over", message{
+		"It has been used, the address was taken back by an older one, or it is older than seven days.", "/login", "Sign in",
 	})
-	return nil
 }

@@ -58,7 +58,7 @@ func (s *site) join(w http.ResponseWriter, r *http.Request, who *visitor) error 
 	case created:
 		return s.welcome(w, r, member)
 	case by.SignedIn == member.User:
-		return s.goOn(w, r, who, member.Tenant)
+		return s.moveTo(w, r, who, member.Tenant, "/account/factors")
 	default:
 		return s.askToSignIn(w, r, member)
 	}
@@ -83,21 +83,6 @@ func (s *site) welcome(w http.ResponseWriter, r *http.Request, member identity.M
 		return err
 	}
 	s.letIn(w, r, token, session, "invitation")
-	s.goTo(w, r, "/account/factors")
-	return nil
-}
-
-// goOn takes a visitor to a team that they have joined.
-func (s *site) goOn(w http.ResponseWriter, r *http.Request, who *visitor, tenant identity.TenantID) error {
-	token, session, err := s.app.Sessions.Switch(r.Context(), who.token, tenant)
-	if errors.Is(err, login.ErrReproveRequired) {
-		s.goTo(w, r, againFor(who))
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.sessions.Put(w, token, session)
 	s.goTo(w, r, "/account/factors")
 	return nil
 }
@@ -133,26 +118,15 @@ func (s *site) showOffer(w http.ResponseWriter, r *http.Request, token string, w
 	if err != nil {
 		return s.noInvitation(w, r, err)
 	}
-	page := view{Title: "Invitation", Data: joinPage{
+	s.renderForm(w, r, wrong, "join", view{Title: "Invitation", Data: joinPage{
 		Token: token, Tenant: offer.Tenant, Address: offer.Address, Role: offer.Role, Open: offer.Address == "",
-	}}
-	status := http.StatusOK
-	if wrong != nil {
-		status, _ = statusOf(wrong)
-		page.Wrong = explain(wrong)
-	}
-	s.render(w, r, status, "join", page)
+	}})
 	return nil
 }
 
-// noInvitation says that a token opens nothing, whatever the reason.
+// noInvitation says that a token invites nobody.
 func (s *site) noInvitation(w http.ResponseWriter, r *http.Request, err error) error {
-	if !errors.Is(err, fault.ErrNotFound) {
-		return err
-	}
-	s.render(w, r, http.StatusGone, "message", view{
-		Title: "This invitation is over",
-		Data:  message{"It has been used, withdrawn, or is older than seven days. Ask whoever invited you for another one.", "/login", "Sign in"},
+	return s.gone(w, r, err, "This invitation is over", message{
+		"It has been used, withdrawn, or is older than seven days. Ask whoever invited you for another one.", "/login", "Sign in",
 	})
-	return nil
 }

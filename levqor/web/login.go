@@ -101,15 +101,8 @@ func (s *site) askForButton(w http.ResponseWriter, r *http.Request, _ *visitor) 
 func (s *site) showLink(w http.ResponseWriter, r *http.Request, status int, wrong string) error {
 	id := r.PathValue("flow")
 	pending, err := s.app.Links.Look(r.Context(), id)
-	if errors.Is(err, fault.ErrNotFound) {
-		s.render(w, r, http.StatusGone, "message", view{
-			Title: "This link is used up",
-			Data:  message{"It has been used or is older than ten minutes. Ask for another one.", "/login", "Sign in"},
-		})
-		return nil
-	}
 	if err != nil {
-		return err
+		return s.gone(w, r, err, "This link is used up", message{"It has been used or is older than ten minutes. Ask for another one.", "/login", "Sign in"})
 	}
 	s.render(w, r, status, "link", view{Title: "Sign in", Wrong: wrong, Data: struct {
 		Flow, Address, Device string
@@ -176,8 +169,8 @@ func (s *site) reprovesBy(r *http.Request, who *visitor, proof login.Proof) (boo
 // trustedFor is how long the cookie of a device stays, as long as the lockout trusts it.
 const trustedFor = 365 * 24 * time.Hour
 
-// letIn sends the token of a session that has begun or was raised, by what the log tells. Who is through has a
-// device from then on from which strangers cannot lock them out.
+// letIn sends the token of a session that has begun or was raised, by what the log tells.
+// Who is through has a device from then on from which strangers cannot lock them out.
 func (s *site) letIn(w http.ResponseWriter, r *http.Request, token string, session login.Session, by string) {
 	s.sessions.Put(w, token, session)
 	if session.Level == login.LevelHalf {

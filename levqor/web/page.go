@@ -75,6 +75,17 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name s
 	_, _ = page.WriteTo(w) // nobody is left to tell
 }
 
+// renderForm answers with the page of a form, and what was wrong with the form if anything
+// was.
+func (s *site) renderForm(w http.ResponseWriter, r *http.Request, wrong error, name string, v view) {
+	status := http.StatusOK
+	if wrong != nil {
+		status, _ = statusOf(wrong)
+		v.Wrong = explain(wrong)
+	}
+	s.render(w, r, status, name, v)
+}
+
 // fail answers with the error page of an error, which says no more than its caller may
 // know.
 func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -91,6 +102,16 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // message is the data of a page that only says something.
 type message struct{ Text, Link, LinkText string }
+
+// gone answers that a link opens nothing, whatever the reason, if that is what err tells,
+// and returns any other err.
+func (s *site) gone(w http.ResponseWriter, r *http.Request, err error, title string, m message) error {
+	if !errors.Is(err, fault.ErrNotFound) {
+		return err
+	}
+	s.render(w, r, http.StatusGone, "message", view{Title: title, Data: m})
+	return nil
+}
 
 // statusOf returns the status and the heading of the page for an error.
 func statusOf(err error) (status int, title string) {

@@ -67,12 +67,7 @@ func (s *site) showProviders(w http.ResponseWriter, r *http.Request, who *visito
 	if page.Connections, err = s.app.SSO.List(r.Context(), tenant); err != nil {
 		return err
 	}
-	v, status := view{Title: "Single sign-on", Data: page}, http.StatusOK
-	if wrong != nil {
-		status, _ = statusOf(wrong)
-		v.Wrong = explain(wrong)
-	}
-	s.render(w, r, status, "providers", v)
+	s.renderForm(w, r, wrong, "providers", view{Title: "Single sign-on", Data: page})
 	return nil
 }
 
@@ -124,12 +119,7 @@ func (s *site) showConnection(w http.ResponseWriter, r *http.Request, who *visit
 	for _, d := range page.Domains {
 		page.Names = append(page.Names, d.Name)
 	}
-	v, status := view{Title: hostOf(page.Issuer), Data: page}, http.StatusOK
-	if wrong != nil {
-		status, _ = statusOf(wrong)
-		v.Wrong = explain(wrong)
-	}
-	s.render(w, r, status, "connection", v)
+	s.renderForm(w, r, wrong, "connection", view{Title: hostOf(page.Issuer), Data: page})
 	return nil
 }
 
@@ -155,7 +145,7 @@ func (s *site) changeProvider(w http.ResponseWriter, r *http.Request, who *visit
 		}
 		return s.recordConnection(ctx, tx, r, who, guard.ActionSSOChanged, before, changed)
 	})
-	return s.back(w, r, who, id, err)
+	return s.afterChange(w, r, who, id, err)
 }
 
 // verifyDomain asks the DNS before the transaction, which it would hold up.
@@ -178,7 +168,7 @@ func (s *site) verifyDomain(w http.ResponseWriter, r *http.Request, who *visitor
 			return s.recordIn(ctx, tx, e)
 		})
 	}
-	return s.back(w, r, who, id, err)
+	return s.afterChange(w, r, who, id, err)
 }
 
 // testProvider sends its visitor to the provider, as a sign-in does: whoever comes back to
@@ -241,9 +231,9 @@ func (s *site) unlinkMember(w http.ResponseWriter, r *http.Request, who *visitor
 	return nil
 }
 
-// back answers a change of a connection with its page, and what was wrong with it if the
-// visitor can mend that.
-func (s *site) back(w http.ResponseWriter, r *http.Request, who *visitor, id sso.ConnectionID, err error) error {
+// afterChange answers a change of a connection with its page, and what was wrong with it if
+// the visitor can mend that.
+func (s *site) afterChange(w http.ResponseWriter, r *http.Request, who *visitor, id sso.ConnectionID, err error) error {
 	if errors.Is(err, fault.ErrInvalid) || errors.Is(err, fault.ErrConflict) {
 		return s.showConnection(w, r, who, err)
 	}

@@ -1,6 +1,6 @@
 // Package web serves the pages on which people sign in, by mail or at the identity provider
-// of their team, and look after their account and their team: plain HTML that needs no script but where a link's fragment is read and a
-// passkey is asked for.
+// of their team, and look after their account and their team: plain HTML that needs no
+// script but where a link's fragment is read and a passkey is asked for.
 //
 //	pages, err := web.New(app, &web.Options{Brand: "Engines"})
 //	mux.Handle("/", pages)
