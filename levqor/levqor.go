@@ -170,10 +170,14 @@ const (
 // for a secret that is missing or too short, an environment that is none, limits that
 // make no sense, and a public URL that is none or is missing where mail is sent.
 func New(stores Stores, opts *Options) (*App, error) {
-	a := &App{stores: stores, drains: make(chan struct{})}
+	a := &App{drains: make(chan struct{})}
 	if opts != nil {
 		a.opts = *opts
 	}
+	if a.opts.Mailer != nil {
+		stores = a.telling(stores)
+	}
+	a.stores = stores
 	if a.opts.Logger == nil {
 		a.opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -233,7 +237,7 @@ func (a *App) setUpLogins() (err error) {
 	if a.publicURL, err = parsePublicURL(at); err != nil || a.opts.Mailer == nil {
 		return err
 	}
-	return errors.Join(a.handleLoginMail(), a.handleInvitationMail(), a.handleEmailChangeMails(), a.handleUndoneMail())
+	return errors.Join(a.handleLoginMail(), a.handleInvitationMail(), a.handleEmailChangeMails(), a.handleUndoneMail(), a.handleFactorMail())
 }
 
 // InTx runs fn with stores bound to one transaction; see [Stores.InTx].
