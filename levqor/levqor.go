@@ -83,8 +83,9 @@ type Options struct {
 	UserErasers []identity.UserEraser
 	// TenantErasers erase what belongs to tenants; see there. Default: none.
 	TenantErasers []identity.TenantEraser
-	// Mailer sends the mail of the service: the links by which people sign in, invitations.
-	// Default: none; what needs it is refused with ErrNoMailer.
+	// Mailer sends the mail of the service: the links by which people sign in, invitations,
+	// what has become of their second factors.
+	// Default: none; what needs it is refused with ErrNoMailer, and nobody is told of factors.
 	Mailer Mailer
 	// PublicURL is where people find the service, such as "https://app.example.com": an
 	// absolute http or https URL without user, query and fragment. The links that the
@@ -135,7 +136,8 @@ type App struct {
 	Links *login.Links
 	// Sessions knows who has signed in.
 	Sessions *login.Sessions
-	// Factors keeps people's second factors.
+	// Factors keeps people's second factors. Where there is a [Options.Mailer], they are told
+	// of each change by mail.
 	Factors *factor.Factors
 	// SSO knows the identity providers of tenants.
 	SSO *sso.Connections
