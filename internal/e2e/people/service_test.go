@@ -34,7 +34,7 @@ type service struct {
 	url     string // as people and mails write it: passkeys need a name
 	box     chan levqor.Mail
 	told    chan levqor.Mail // of what has become of second factors
-	elapsed *atomic.Int64 // how much the service's clock is ahead, in nanoseconds
+	elapsed *atomic.Int64    // how much the service's clock is ahead, in nanoseconds
 	records records
 }
 
@@ -181,7 +181,7 @@ type letter struct{ page, flow, secret, code string }
 func (l letter) link() string { return l.page + "#" + l.secret }
 
 var (
-	links = regexp.MustCompile(`(http://localhost:\d+/(?:login/l/)?(\w+))#(\S+)`)
+	links = regexp.MustCompile(`(http://localhost:\d+/(?:login/l/|account/email/l/)?(\w+))#(\S+)`)
 	codes = regexp.MustCompile(`(?m)^[0-9A-Z]{4}-[0-9A-Z]{4}$`)
 )
 
@@ -198,6 +198,18 @@ func (s *service) mail() letter {
 	case <-time.After(30 * time.Second):
 		s.Fatal("no mail has come")
 		return letter{}
+	}
+}
+
+// news returns the next mail about second factors.
+func (s *service) news() levqor.Mail {
+	s.Helper()
+	select {
+	case m := <-s.told:
+		return m
+	case <-time.After(30 * time.Second):
+		s.Fatal("no mail has come")
+		return levqor.Mail{}
 	}
 }
 
