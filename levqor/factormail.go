@@ -39,7 +39,7 @@ const (
 
 // factorNews say what has happened. The name of a passkey is not among it: whoever has added
 // it wrote that.
-var factorNews = map[factorChange]string{
+var factorNews = map[factorChange]string{ //nolint:gosec // sentences about passkeys, no credentials
 	appAdded:       "An authenticator app was added to your account.",
 	appReplaced:    "Another authenticator app took the place of the one that your account had.",
 	appRemoved:     "The authenticator app was removed from your account.",
