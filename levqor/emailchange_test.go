@@ -503,6 +503,10 @@ type (
 	telling struct { //nolint:recvcheck // as forged
 		Address string `json:"address"`
 	}
+	warning struct { //nolint:recvcheck // as forged
+		Address string `json:"address"`
+		Change  string `json:"change"`
+	}
 )
 
 func (wanted) Kind() string { return "levqor.email_change_mail" }
@@ -517,6 +521,10 @@ func (telling) Kind() string { return "levqor.email_undone_mail" }
 
 func (t *telling) Secrets() []*string { return []*string{&t.Address} }
 
+func (warning) Kind() string { return "levqor.factor_mail" }
+
+func (w *warning) Secrets() []*string { return []*string{&w.Address} }
+
 func (inviting) Kind() string { return "levqor.invitation_mail" }
 
 func (i *inviting) Secrets() []*string { return []*string{&i.Token} }
@@ -526,7 +534,7 @@ func TestTenantsSendNoMailOfTheService(t *testing.T) {
 		token := m.to("new@example.com")
 		flow := m.begin("other@example.com")
 		sent := len(m.box.sent())
-		for _, args := range []jobs.Args{wanted{m.user.ID, flow.ID, "call", "555-0100"}, undoing{token}, inviting{"lvi_"}, telling{"bob@example.com"}} {
+		for _, args := range []jobs.Args{wanted{m.user.ID, flow.ID, "call", "555-0100"}, undoing{token}, inviting{"lvi_"}, telling{"bob@example.com"}, warning{"bob@example.com", "app_added"}} {
 			info, err := m.app.Jobs.ForTenant("acme").Enqueue(m.Context(), args, nil)
 			if err != nil {
 				m.Fatal(err)

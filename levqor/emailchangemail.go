@@ -138,7 +138,7 @@ func (a *App) sendUndoMail(ctx context.Context, job *jobs.Job[undoMail]) error {
 		return err
 	}
 	mail, err := undoLetter.to(undo.Email, letterData{
-		Site: a.publicURL.Host, Link: a.publicURL.String() + "/undo#" + job.Args.Token, Until: undo.ExpiresAt.UTC().Format("2 January 2006, 15:04") + " UTC",
+		Site: a.publicURL.Host, Link: a.publicURL.String() + "/undo#" + job.Args.Token, Until: written(undo.ExpiresAt),
 	})
 	if err != nil {
 		return jobs.Permanent(err)

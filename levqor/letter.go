@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"strings"
 	texttemplate "text/template"
+	"time"
 	"unicode"
 
 	"github.com/levqor/sdk/internal/fault"
@@ -20,9 +21,12 @@ type letter struct {
 }
 
 type letterData struct {
-	Site, Link, Code, Until string
-	Minutes                 int
+	Site, Link, Code, Until, News, At string
+	Minutes                           int
 }
+
+// written returns an instant as mails write it.
+func written(at time.Time) string { return at.UTC().Format("2 January 2006, 15:04") + " UTC" }
 
 // newLetter parses a letter, whose paragraphs stand between empty lines in both forms.
 func newLetter(subject, text, html string) letter {

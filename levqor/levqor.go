@@ -83,8 +83,9 @@ type Options struct {
 	UserErasers []identity.UserEraser
 	// TenantErasers erase what belongs to tenants; see there. Default: none.
 	TenantErasers []identity.TenantEraser
-	// Mailer sends the mail of the service: the links by which people sign in, invitations.
-	// Default: none; what needs it is refused with ErrNoMailer.
+	// Mailer sends the mail of the service: the links by which people sign in, invitations,
+	// what has become of their second factors.
+	// Default: none; what needs it is refused with ErrNoMailer, and nobody is told of factors.
 	Mailer Mailer
 	// PublicURL is where people find the service, such as "https://app.example.com": an
 	// absolute http or https URL without user, query and fragment. The links that the
@@ -135,7 +136,8 @@ type App struct {
 	Links *login.Links
 	// Sessions knows who has signed in.
 	Sessions *login.Sessions
-	// Factors keeps people's second factors.
+	// Factors keeps people's second factors. Where there is a [Options.Mailer], they are told
+	// of each change by mail.
 	Factors *factor.Factors
 	// SSO knows the identity providers of tenants.
 	SSO *sso.Connections
@@ -170,10 +172,14 @@ const (
 // for a secret that is missing or too short, an environment that is none, limits that
 // make no sense, and a public URL that is none or is missing where mail is sent.
 func New(stores Stores, opts *Options) (*App, error) {
-	a := &App{stores: stores, drains: make(chan struct{})}
+	a := &App{drains: make(chan struct{})}
 	if opts != nil {
 		a.opts = *opts
 	}
+	if a.opts.Mailer != nil {
+		stores = a.telling(stores)
+	}
+	a.stores = stores
 	if a.opts.Logger == nil {
 		a.opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -233,7 +239,7 @@ func (a *App) setUpLogins() (err error) {
 	if a.publicURL, err = parsePublicURL(at); err != nil || a.opts.Mailer == nil {
 		return err
 	}
-	return errors.Join(a.handleLoginMail(), a.handleInvitationMail(), a.handleEmailChangeMails(), a.handleUndoneMail())
+	return errors.Join(a.handleLoginMail(), a.handleInvitationMail(), a.handleEmailChangeMails(), a.handleUndoneMail(), a.handleFactorMail())
 }
 
 // InTx runs fn with stores bound to one transaction; see [Stores.InTx].

@@ -45,6 +45,12 @@ func (o *outbox) SendMail(_ context.Context, m levqor.Mail) error {
 	return nil
 }
 
+func (o *outbox) clear() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mails = nil
+}
+
 func (o *outbox) sent() []levqor.Mail {
 	o.mu.Lock()
 	defer o.mu.Unlock()

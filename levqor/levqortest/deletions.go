@@ -296,6 +296,9 @@ var deletionCases = map[string]func(*env){
 	"whoever is added while a user is deleted is no member of what is gone": func(e *env) {
 		e.addWhileDeleting(e.Stores)
 	},
+	"whoever joins a tenant is waited for when its user is deleted": func(e *env) {
+		e.joinWhileDeleting(e.Stores)
+	},
 	"a user is forgotten after the deletion has begun": func(e *env) {
 		e.user(7)
 		e.wantErr(e.Directory.ForgetUser(e.ctx, 7), identity.ErrConflict, "the deletion has not begun")
@@ -395,6 +398,36 @@ func (e *env) addWhileDeleting(stores ...levqor.Stores) {
 			}
 		}
 	}
+}
+
+// joinWhileDeleting lets somebody join a tenant while the user who is alone there is deleted,
+// by stores on one database. They join in a transaction that is open for longer in each round,
+// so that it ends in each moment of the deletion, which waits for it and is refused then.
+func (e *env) joinWhileDeleting(stores ...levqor.Stores) {
+	e.Helper()
+	const rounds = 20
+	e.user(8)
+	for round := range rounds {
+		user, tenant := identity.UserID(100+round), identity.TenantID(1000+round)
+		e.tenant(tenant, user)
+		here, there := stores[round%len(stores)], stores[(round+1)%len(stores)]
+		var wg sync.WaitGroup
+		err := here.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
+			_, err := tx.Directory.AddMember(ctx, identity.Member{Tenant: tenant, User: 8, Grant: identity.Grant{Role: identity.RoleViewer}}, time.Time{})
+			wg.Go(func() {
+				_, _, err := there.Directory.DeleteUser(e.ctx, user, time.Time{})
+				e.wantErr(err, identity.ErrLastOwner, "somebody has joined the tenant of the user meanwhile")
+			})
+			time.Sleep(time.Duration(round) * time.Millisecond)
+			return err
+		})
+		if err != nil {
+			e.Errorf("InTx = %v", err)
+		}
+		wg.Wait()
+		e.wantMembers(tenant, 8, user)
+	}
+	e.wantDeleted(nil, nil)
 }
 
 func (e *env) wantDeleted(tenants []identity.TenantID, users []identity.UserID) {

@@ -82,6 +82,7 @@ func TestManyProcesses(t *testing.T, open func(*testing.T) func() levqor.Stores)
 		"an invitation is accepted once by 100 callers":                         (*env).acceptOnce,
 		"one of 40 callers makes the first invitation":                          (*env).inviteOneOwner,
 		"whoever is added while a user is deleted is no member of what is gone": (*env).addWhileDeleting,
+		"whoever joins a tenant is waited for when its user is deleted":         (*env).joinWhileDeleting,
 		"of 100 tries of a link at once five are looked at":                     (*env).tryFive,
 		"of 100 callers one uses a link":                                        (*env).useOnce,
 		"of links stored at once three have mail":                               (*env).mailThree,

@@ -51,6 +51,49 @@ func TestLoadingAPageAgainRepeatsNothing(t *testing.T) {
 	r.signIn(elsewhere, "bob@example.com").submit("/login/recovery", "recovery", code).want("/account", 200)
 }
 
+// wantTold demands the next mail about second factors, which goes to somebody and says so.
+func (r *rig) wantTold(to, news string) {
+	r.Helper()
+	select {
+	case m := <-r.told:
+		if m.To.String() != to || !strings.Contains(m.Text, news) {
+			r.Errorf("the mail is %+v, want %q to %s", m, news, to)
+		}
+	case <-time.After(30 * time.Second):
+		r.Fatal("no mail has come")
+	}
+}
+
+func TestPeopleAreToldWhatPagesDoToTheirFactors(t *testing.T) {
+	r := newRig(t, web.Options{})
+	b, ada := newBrowser(t, r.server), newBrowser(t, r.server)
+	r.signIn(b, "bob@example.com")
+	r.enrol(b)
+	r.wantTold("bob@example.com", "An authenticator app was added")
+	b.submit("/account/factors/codes").want("/account/factors/codes", 200, "Keep these")
+	r.wantTold("bob@example.com", "New recovery codes were made")
+	code := strings.Fields(b.text()[strings.Index(b.text(), "void."):])[1]
+	r.passkey("one", r.bob.ID)
+	r.wantTold("bob@example.com", "A passkey was added")
+	b.submit("/logout")
+	r.advance(time.Minute)
+	r.signIn(b, "bob@example.com").submit("/login/recovery", "recovery", code).want("/account", 200)
+	r.wantTold("bob@example.com", "A recovery code of your account was used")
+	form := url.Values{"passkey": {base64.RawURLEncoding.EncodeToString([]byte("one"))}}
+	b.do(http.MethodPost, "/account/factors/passkeys/remove", form).want("/account/factors", 200)
+	r.wantTold("bob@example.com", "A passkey was removed")
+	b.open("/account/factors").submit("/account/factors/totp/remove").want("/account/factors", 200)
+	r.wantTold("bob@example.com", "The authenticator app was removed")
+	r.enrol(b)
+	r.wantTold("bob@example.com", "An authenticator app was added")
+
+	r.signIn(ada, "ada@example.com")
+	r.enrol(ada)
+	r.wantTold("ada@example.com", "An authenticator app was added")
+	ada.do(http.MethodPost, "/team/factors", url.Values{"user": {r.bob.ID.String()}}).want("/team", 200)
+	r.wantTold("bob@example.com", "All second factors and recovery codes were removed")
+}
+
 func TestNewRecoveryCodesAreReadInTheirSessionAlone(t *testing.T) {
 	r := newRig(t, web.Options{})
 	bob, ada := newBrowser(t, r.server), newBrowser(t, r.server)

@@ -374,7 +374,7 @@ func TestTheLogOfATeamTellsWhoCameByItsProviderAndWhoDidNot(t *testing.T) {
 // Without https there can be no callback: whoever set a provider up gets in to mend that.
 func TestOwnersComeBackByMailWhereNobodyCanBeSentToAProvider(t *testing.T) {
 	box, dns := make(chan levqor.Mail, 9), &records{}
-	app, err := levqor.New(levqor.MemStores(), &levqor.Options{Secret: []byte(strings.Repeat("s", 32)), Mailer: mailer(box), PublicURL: "http://app.example.com", TXT: dns})
+	app, err := levqor.New(levqor.MemStores(), &levqor.Options{Secret: []byte(strings.Repeat("s", 32)), Mailer: mailer{box, box}, PublicURL: "http://app.example.com", TXT: dns})
 	if err != nil {
 		t.Fatal(err)
 	}

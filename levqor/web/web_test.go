@@ -26,6 +26,7 @@ type rig struct {
 	app      *levqor.App
 	server   *httptest.Server
 	box      chan levqor.Mail
+	told     chan levqor.Mail // of what has become of second factors
 	clock    *atomic.Int64
 	ada, bob identity.User
 	team     identity.TenantID
@@ -37,11 +38,17 @@ type records []string
 
 func (r *records) LookupTXT(context.Context, string) ([]string, error) { return *r, nil }
 
-type mailer chan levqor.Mail
+// mailer keeps apart the mails that answer something and those that tell of factors, which
+// come whenever they do.
+type mailer struct{ box, told chan levqor.Mail }
 
 func (m mailer) SendMail(ctx context.Context, mail levqor.Mail) error {
+	to := m.box
+	if strings.HasPrefix(mail.Subject, "Your second factors at ") {
+		to = m.told
+	}
 	select {
-	case m <- mail:
+	case to <- mail:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -67,11 +74,11 @@ func newRig(t *testing.T, opts web.Options) *rig {
 
 func newRigOn(t *testing.T, stores levqor.Stores, opts web.Options) *rig {
 	t.Helper()
-	r := &rig{T: t, box: make(chan levqor.Mail, 100), clock: &atomic.Int64{}}
+	r := &rig{T: t, box: make(chan levqor.Mail, 100), told: make(chan levqor.Mail, 1000), clock: &atomic.Int64{}}
 	r.clock.Store(time.Now().UnixMicro())
 	var err error
 	r.app, err = levqor.New(stores, &levqor.Options{
-		Secret: []byte(strings.Repeat("s", 32)), Mailer: mailer(r.box), PublicURL: "https://app.example.com" + opts.Base, Now: r.now, TXT: &r.records,
+		Secret: []byte(strings.Repeat("s", 32)), Mailer: mailer{r.box, r.told}, PublicURL: "https://app.example.com" + opts.Base, Now: r.now, TXT: &r.records,
 	})
 	if err != nil {
 		t.Fatal(err)

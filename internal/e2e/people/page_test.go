@@ -32,6 +32,7 @@ func TestPagesAreSoundInABrowser(t *testing.T) {
 	if _, err := s.app.Directory.AddMember(t.Context(), team.ID, bob.ID, identity.Grant{Role: identity.RoleMember}); err != nil {
 		t.Fatal(err)
 	}
+	s.user("dora@example.com")
 	s.require("required.example", s.user("owner@required.example"), s.user("member@required.example"))
 	v := &viewer{c.visitor(t, s.url), &sights{}}
 	v.authenticator()
@@ -43,6 +44,7 @@ func TestPagesAreSoundInABrowser(t *testing.T) {
 	v.look("account")
 	v.open("/account/delete")
 	v.look("account-delete")
+	v.emailPages(s, c)
 	v.lastPages(s, c)
 	v.wantAll(t)
 }
@@ -123,6 +125,42 @@ func (v *viewer) lastPages(s *service, c *chromium) {
 	bob.look("account-delete-wrong")
 	bob.open("/account/delete").submit("/account/delete", "confirm", address).want("/account/delete", "Your account is deleted")
 	bob.look("account-deleted")
+}
+
+// emailPages are those of somebody who moves to another address, in one of two browsers, and
+// of whoever has the old mailbox and takes it back.
+func (v *viewer) emailPages(s *service, c *chromium) {
+	v.Helper()
+	phone, dora, owner := v.other(s, c), v.other(s, c), v.other(s, c)
+	phone.signIn(s, "dora@example.com").want("/account")
+	dora.signIn(s, "dora@example.com").open("/account/email")
+	dora.look("account-email")
+	dora.submit("/account/email", "email", "dora@example.com").want("/account/email", "is the address that the account has")
+	dora.look("account-email-wrong")
+	dora.submit("/account/email", "email", "theodora@example.com").want("/account/email/sent", "new mailbox")
+	dora.look("account-email-sent")
+	dora.submit("/account/email/code", "code", "0000-0000").want("/account/email/code", "The code is wrong")
+	dora.look("account-email-sent-wrong")
+	m := s.mail()
+	phone.open(m.link()).want("/account/email/l/"+m.flow, "The number that is shown where you asked")
+	phone.look("account-email-link-elsewhere")
+	dora.open(m.link())
+	dora.look("account-email-link")
+	dora.submit("/account/email/l/"+m.flow).want("/account", "theodora@example.com")
+	dora.open(m.link()).want("/account/email/l/"+m.flow, "used up")
+	dora.look("account-email-link-used")
+
+	owner.open(s.mail().link())
+	owner.look("undo")
+	owner.submit("/undo").want("/undo", "everybody is signed out")
+	owner.look("undo-confirm")
+	owner.submit("/undo", "confirm", "somebody@example.com").want("/undo", "nothing was changed")
+	owner.look("undo-wrong")
+	owner.submit("/undo", "confirm", "dora@example.com").want("/undo", "Your address is back")
+	owner.look("undo-done")
+	if told := <-s.box; told.To.String() != "theodora@example.com" {
+		v.Errorf("%s is told, want the address that was given up", told.To)
+	}
 }
 
 func (v *viewer) teamPages(s *service, c *chromium) {

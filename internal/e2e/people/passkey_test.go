@@ -2,6 +2,7 @@ package people_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,10 @@ func TestAPasskeyOfABrowserIsASecondFactor(t *testing.T) {
 	held := a.credentials()
 	if len(held) != 1 || !held[0].IsResidentCredential || held[0].RpID != "localhost" {
 		t.Fatalf("the authenticator holds %+v", held)
+	}
+
+	if m := s.news(); m.To != ada.Email || !strings.Contains(m.Text, "A passkey was added to your account.") {
+		t.Errorf("ada is told %+v", m)
 	}
 
 	b.submit("/logout").want("/login").signIn(s, "ada@example.com").want("/login/factor", "Use a passkey")

@@ -33,7 +33,8 @@ type service struct {
 	server  *httptest.Server
 	url     string // as people and mails write it: passkeys need a name
 	box     chan levqor.Mail
-	elapsed *atomic.Int64 // how much the service's clock is ahead, in nanoseconds
+	told    chan levqor.Mail // of what has become of second factors
+	elapsed *atomic.Int64    // how much the service's clock is ahead, in nanoseconds
 	records records
 }
 
@@ -43,13 +44,18 @@ type records []string
 // LookupTXT implements [sso.TXTLookup].
 func (r *records) LookupTXT(context.Context, string) ([]string, error) { return *r, nil }
 
-// mailbox holds what was mailed.
-type mailbox chan levqor.Mail
+// mailbox holds what was mailed, and apart from it what tells of second factors, which comes
+// whenever it does.
+type mailbox struct{ box, told chan levqor.Mail }
 
 // SendMail implements [levqor.Mailer].
 func (m mailbox) SendMail(ctx context.Context, mail levqor.Mail) error {
+	to := m.box
+	if strings.HasPrefix(mail.Subject, "Your second factors at ") {
+		to = m.told
+	}
 	select {
-	case m <- mail:
+	case to <- mail:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -65,7 +71,7 @@ func newService(t *testing.T, hooks ...bun.QueryHook) *service {
 // newServiceOn is newService on a database.
 func newServiceOn(t *testing.T, address string, hooks ...bun.QueryHook) *service {
 	t.Helper()
-	s := &service{T: t, db: dbtest.Open(t, address), box: make(chan levqor.Mail, 10_000), elapsed: &atomic.Int64{}}
+	s := &service{T: t, db: dbtest.Open(t, address), box: make(chan levqor.Mail, 10_000), told: make(chan levqor.Mail, 1000), elapsed: &atomic.Int64{}}
 	if err := bunlevqor.Migrate(t.Context(), s.db); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +82,7 @@ func newServiceOn(t *testing.T, address string, hooks ...bun.QueryHook) *service
 	s.url = httpapi.LocalURL(s.server.Listener.Addr(), false)
 	var err error
 	s.app, err = levqor.New(bunlevqor.Stores(s.db), &levqor.Options{
-		Secret: []byte(strings.Repeat("s", 32)), Mailer: mailbox(s.box), PublicURL: s.url,
+		Secret: []byte(strings.Repeat("s", 32)), Mailer: mailbox{s.box, s.told}, PublicURL: s.url,
 		Now: func() time.Time { return time.Now().Add(time.Duration(s.elapsed.Load())) }, TXT: &s.records,
 	})
 	if err != nil {
@@ -175,7 +181,7 @@ type letter struct{ page, flow, secret, code string }
 func (l letter) link() string { return l.page + "#" + l.secret }
 
 var (
-	links = regexp.MustCompile(`(http://localhost:\d+/(?:login/l/)?(\w+))#(\S+)`)
+	links = regexp.MustCompile(`(http://localhost:\d+/(?:login/l/|account/email/l/)?(\w+))#(\S+)`)
 	codes = regexp.MustCompile(`(?m)^[0-9A-Z]{4}-[0-9A-Z]{4}$`)
 )
 
@@ -192,6 +198,18 @@ func (s *service) mail() letter {
 	case <-time.After(30 * time.Second):
 		s.Fatal("no mail has come")
 		return letter{}
+	}
+}
+
+// news returns the next mail about second factors.
+func (s *service) news() levqor.Mail {
+	s.Helper()
+	select {
+	case m := <-s.told:
+		return m
+	case <-time.After(30 * time.Second):
+		s.Fatal("no mail has come")
+		return levqor.Mail{}
 	}
 }
 
