@@ -1025,6 +1025,12 @@ type NewSSOConnection struct {
 	// Role What newcomers become. A provider makes nobody an admin.
 	Role SSORole `json:"role"`
 
+	// TrustEmail Whether addresses in verified domains count as verified if the provider does not say whether
+	// they are, as Microsoft Entra ID does not; never if it says that they are not. It is for
+	// providers at which nobody but the tenant's own administrators gives people their addresses,
+	// and is refused for an issuer of Microsoft that is not of one tenant.
+	TrustEmail *bool `json:"trust_email,omitempty"`
+
 	// TrustMFA Whether a second factor that the provider says it has checked counts as one in the tenant.
 	TrustMFA *bool `json:"trust_mfa,omitempty"`
 }
@@ -1262,8 +1268,9 @@ type SSOConnection struct {
 	Required bool   `json:"required"`
 
 	// Role What newcomers become. A provider makes nobody an admin.
-	Role     SSORole `json:"role"`
-	TrustMFA bool    `json:"trust_mfa"`
+	Role       SSORole `json:"role"`
+	TrustEmail bool    `json:"trust_email"`
+	TrustMFA   bool    `json:"trust_mfa"`
 }
 
 // SSOConnectionChange defines model for SSOConnectionChange.
@@ -1281,8 +1288,9 @@ type SSOConnectionChange struct {
 	Required *bool     `json:"required,omitempty"`
 
 	// Role What newcomers become. A provider makes nobody an admin.
-	Role     *SSORole `json:"role,omitempty"`
-	TrustMFA *bool    `json:"trust_mfa,omitempty"`
+	Role       *SSORole `json:"role,omitempty"`
+	TrustEmail *bool    `json:"trust_email,omitempty"`
+	TrustMFA   *bool    `json:"trust_mfa,omitempty"`
 }
 
 // SSOConnectionList defines model for SSOConnectionList.

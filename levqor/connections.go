@@ -152,7 +152,8 @@ func (a *App) UnlinkMember(ctx context.Context, tx Stores, by identity.Principal
 // what decides who may sign in there, and how.
 func ConnectionDetail(c sso.Connection) map[string]string {
 	return map[string]string{
-		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required), "trust_mfa": strconv.FormatBool(c.TrustMFA),
+		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required),
+		"trust_mfa": strconv.FormatBool(c.TrustMFA), "trust_email": strconv.FormatBool(c.TrustEmail),
 	}
 }
 

@@ -155,21 +155,21 @@ func (c created) VisitCreateSSOConnectionResponse(w http.ResponseWriter) error {
 func newConnection(n *client.NewSSOConnection) sso.NewConnection {
 	return sso.NewConnection{
 		Issuer: n.Issuer, ClientID: n.ClientID, ClientSecret: n.ClientSecret, Domains: n.Domains,
-		Role: identity.Role(n.Role), Required: value(n.Required), TrustMFA: value(n.TrustMFA),
+		Role: identity.Role(n.Role), Required: value(n.Required), TrustMFA: value(n.TrustMFA), TrustEmail: value(n.TrustEmail),
 	}
 }
 
 func connectionChange(c *client.SSOConnectionChange) sso.ConnectionChange {
 	return sso.ConnectionChange{
 		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Domains: c.Domains,
-		Role: (*identity.Role)(c.Role), Required: c.Required, TrustMFA: c.TrustMFA,
+		Role: (*identity.Role)(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, TrustEmail: c.TrustEmail,
 	}
 }
 
 func wireConnection(c sso.Connection) client.SSOConnection {
 	wire := client.SSOConnection{
 		ID: c.ID.String(), Issuer: c.Issuer, ClientID: c.ClientID, Domains: []client.SSODomain{},
-		Role: client.SSORole(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, CreatedAt: c.CreatedAt,
+		Role: client.SSORole(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, TrustEmail: c.TrustEmail, CreatedAt: c.CreatedAt,
 	}
 	for _, d := range c.Domains {
 		wire.Domains = append(wire.Domains, client.SSODomain{Name: d.Name, RecordName: d.RecordName(), RecordValue: d.RecordValue(), VerifiedAt: optional(d.VerifiedAt)})

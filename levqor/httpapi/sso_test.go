@@ -34,10 +34,10 @@ func ssoConnections(t *testing.T, s *service, c *client.Service) {
 	t.Helper()
 	ctx := t.Context()
 	n := client.NewSSOConnection{
-		Issuer: "https://login.acme.example", ClientID: "levqor", ClientSecret: "hunter2", Domains: []string{"ACME.example", "acme.test.example"}, Role: client.SSORoleMember, TrustMFA: new(true),
+		Issuer: "https://login.acme.example", ClientID: "levqor", ClientSecret: "hunter2", Domains: []string{"ACME.example", "acme.test.example"}, Role: client.SSORoleMember, TrustMFA: new(true), TrustEmail: new(true),
 	}
 	made, err := c.CreateSSOConnection(ctx, n, "k")
-	if err != nil || made.Required || !made.TrustMFA || len(made.Domains) != 2 || made.Domains[0].Name != "acme.example" || made.Domains[0].VerifiedAt != nil {
+	if err != nil || made.Required || !made.TrustMFA || !made.TrustEmail || len(made.Domains) != 2 || made.Domains[0].Name != "acme.example" || made.Domains[0].VerifiedAt != nil {
 		t.Fatalf("CreateSSOConnection = %+v, %v", made, err)
 	}
 	if again, err := c.CreateSSOConnection(ctx, n, "k"); err != nil || again.ID != made.ID {
@@ -70,8 +70,8 @@ func ssoConnections(t *testing.T, s *service, c *client.Service) {
 	if err != nil || version == "" || got.ClientID != "levqor" {
 		t.Fatalf("GetSSOConnection = %+v, %q, %v", got, version, err)
 	}
-	changed, err := c.UpdateSSOConnection(ctx, made.ID, version, client.SSOConnectionChange{Required: new(true), Domains: &[]string{"acme.example"}})
-	if err != nil || !changed.Required || !changed.TrustMFA || len(changed.Domains) != 1 || changed.Domains[0].VerifiedAt == nil {
+	changed, err := c.UpdateSSOConnection(ctx, made.ID, version, client.SSOConnectionChange{Required: new(true), TrustEmail: new(false), Domains: &[]string{"acme.example"}})
+	if err != nil || !changed.Required || !changed.TrustMFA || changed.TrustEmail || len(changed.Domains) != 1 || changed.Domains[0].VerifiedAt == nil {
 		t.Errorf("UpdateSSOConnection = %+v, %v", changed, err)
 	}
 	var answer *client.Error
@@ -110,14 +110,14 @@ func TestWhoMaySignInIsChangedWithATrace(t *testing.T) {
 	s.wantProblem(s.do(request{"POST", at + "/verify", owner, "", "application/json", `{"domain":"acme.example"}`}), 409, client.ProblemCodeConflict, "")
 	s.zone["_levqor.acme.example."] = made.Domains[0].RecordValue
 	send("POST", at+"/verify", `{"domain":"acme.example"}`)
-	send("PATCH", at, `{"required":true,"trust_mfa":true,"client_secret":"hunter3-canary"}`)
+	send("PATCH", at, `{"required":true,"trust_mfa":true,"trust_email":true,"client_secret":"hunter3-canary"}`)
 	send("DELETE", at, "")
 	me := "key_" + owner[9:31]
 	all := s.events(acme.ID.String())
 	wantLines(t, say(all), []string{
-		"sso.created success by " + me + " on " + made.ID + ", 1 map[domains_added:acme.example issuer:https://login.acme.example required:false role:member trust_mfa:false]",
+		"sso.created success by " + me + " on " + made.ID + ", 1 map[domains_added:acme.example issuer:https://login.acme.example required:false role:member trust_email:false trust_mfa:false]",
 		"sso.verified success by " + me + " on " + made.ID + ", 1 map[domain:acme.example]",
-		"sso.changed success by " + me + " on " + made.ID + ", 1 map[issuer:https://login.acme.example required:true role:member secret_changed:true trust_mfa:true]",
+		"sso.changed success by " + me + " on " + made.ID + ", 1 map[issuer:https://login.acme.example required:true role:member secret_changed:true trust_email:true trust_mfa:true]",
 		"sso.deleted success by " + me + " on " + made.ID + ", 1 map[]",
 	})
 }

@@ -82,6 +82,10 @@ type NewConnection struct {
 	Required bool
 	// TrustMFA says that a second factor which the provider has checked counts.
 	TrustMFA bool
+	// TrustEmail says that addresses in verified domains count also if the provider does not
+	// tell whether they are the person's. It is for providers at which nobody but the
+	// tenant's own administrators gives people their addresses.
+	TrustEmail bool
 }
 
 // Create makes a connection of a tenant. It returns an ErrInvalid that names each wrong
@@ -94,7 +98,7 @@ func (c *Connections) Create(ctx context.Context, tenant identity.TenantID, n Ne
 	for range 5 { // until an ID is not taken
 		made := Connection{
 			ID: ConnectionID(c.ids.Next(c.instant())), Tenant: tenant, Issuer: n.Issuer, ClientID: n.ClientID,
-			Domains: domains, Role: n.Role, Required: n.Required, TrustMFA: n.TrustMFA,
+			Domains: domains, Role: n.Role, Required: n.Required, TrustMFA: n.TrustMFA, TrustEmail: n.TrustEmail,
 		}
 		if made.ClientSecret, err = c.sealer.Seal([]byte(n.ClientSecret), aad(made.ID)); err != nil {
 			return Connection{}, wrap("create connection", err)
@@ -150,15 +154,27 @@ type ConnectionChange struct {
 	Required *bool
 	// TrustMFA is the new setting.
 	TrustMFA *bool
+	// TrustEmail is the new setting.
+	TrustEmail *bool
 }
 
 // Update changes a tenant's connection. It returns an ErrInvalid that names each wrong
-// field, or ErrNotFound if the tenant has none with that ID.
+// field, also for a TrustEmail where the issuer is that of many organisations, or ErrNotFound
+// if the tenant has none with that ID.
 func (c *Connections) Update(ctx context.Context, tenant identity.TenantID, id ConnectionID, change ConnectionChange) (Connection, error) {
-	stored := Change{ClientID: change.ClientID, Role: change.Role, Required: change.Required, TrustMFA: change.TrustMFA}
+	stored := Change{ClientID: change.ClientID, Role: change.Role, Required: change.Required, TrustMFA: change.TrustMFA, TrustEmail: change.TrustEmail}
 	domains, err := change.check()
 	if err != nil {
 		return Connection{}, wrap("update connection", err)
+	}
+	if change.TrustEmail != nil && *change.TrustEmail {
+		found, err := c.get(ctx, tenant, id)
+		if err == nil {
+			err = checkTrust(found.Issuer)
+		}
+		if err != nil {
+			return Connection{}, wrap("update connection", err)
+		}
 	}
 	if change.Domains != nil {
 		stored.Domains = &domains

@@ -19,6 +19,8 @@ type Claims struct {
 	Email string
 	// EmailVerified says that the provider knows the address to be the person's.
 	EmailVerified bool
+	// EmailUntold says that the provider does not tell whether it knows that.
+	EmailUntold bool
 	// Hosted is the domain of the organisation to which the account belongs, where a
 	// provider has others besides; empty if it belongs to none or the provider does not
 	// tell.
@@ -97,7 +99,7 @@ func (c Connection) admit(claims Claims) (identity.Email, error) {
 	if claims.Subject == "" || len(claims.Subject) > maxSubject || !plain(claims.Subject) {
 		return identity.Email{}, fault.Invalid("/sub", "out_of_range", "must have 1 to 255 bytes")
 	}
-	if !claims.EmailVerified {
+	if !claims.EmailVerified && !(claims.EmailUntold && c.TrustEmail) {
 		return identity.Email{}, ErrEmailUnverified
 	}
 	email, err := identity.ParseEmail(claims.Email)

@@ -462,9 +462,9 @@ func TestOwnersLookAfterTheProvidersOfTheirTeam(t *testing.T) {
 	b.submit(at+"/test").want(at+"/test", 200, "Go on to 127.0.0.1")
 	p.says("ada@example.com", nil)
 	b.open(p.authorize(b.toProvider())).want("/login/factor", 200).submit("/login/factor", "code", r.totp(secret)).want(at, 200, p.URL)
-	b.submit(at, "domains", "example.com, other.example", "role", "viewer", "required", "yes", "trust_mfa", "yes").want(at, 200, "other.example")
+	b.submit(at, "domains", "example.com, other.example", "role", "viewer", "required", "yes", "trust_mfa", "yes", "trust_email", "yes").want(at, 200, "other.example")
 	changed, err := r.app.SSO.Get(t.Context(), r.team, id)
-	if err != nil || !changed.Required || !changed.TrustMFA || changed.Role != identity.RoleViewer || len(changed.Domains) != 2 || !changed.Speaks("example.com") || changed.ClientSecret != made.ClientSecret {
+	if err != nil || !changed.Required || !changed.TrustMFA || !changed.TrustEmail || changed.Role != identity.RoleViewer || len(changed.Domains) != 2 || !changed.Speaks("example.com") || changed.ClientSecret != made.ClientSecret {
 		t.Errorf("the connection is %+v, %v", changed, err)
 	}
 	if strings.Contains(b.body, "hunter2") || strings.Contains(b.body, made.ClientSecret) {
