@@ -235,6 +235,25 @@ func TestAProviderWaivesNobodysOwnSecondFactor(t *testing.T) {
 	}
 }
 
+func TestNobodyIsSignedInWhoWasRemovedSinceTheProviderSentThem(t *testing.T) {
+	dns := &verified{}
+	app := newApp(t, levqor.MemStores(), levqor.Options{TXT: dns})
+	_, made := connect(t, app, dns, sso.NewConnection{})
+	bob, err := app.SSO.SignIn(t.Context(), app.Directory, made.ID, sso.Claims{Subject: "bob", Email: "bob@example.com", EmailVerified: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := app.FinishProviderLogin(t.Context(), bob, login.Start{}); err != nil {
+		t.Errorf("FinishProviderLogin = %v", err)
+	}
+	if err := app.Directory.RemoveMember(t.Context(), made.Tenant, bob.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := app.FinishProviderLogin(t.Context(), bob, login.Start{}); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("FinishProviderLogin = %v, want ErrUnauthenticated", err)
+	}
+}
+
 func TestConnectionsAreChangedByThoseWhoMayAndInTheirTenant(t *testing.T) {
 	dns := &verified{}
 	app := newApp(t, levqor.MemStores(), levqor.Options{TXT: dns})

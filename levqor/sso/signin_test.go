@@ -22,6 +22,9 @@ type world struct {
 	names   *dns
 	tenants []identity.TenantID
 	store   *sso.MemStore
+
+	directory *identity.MemDirectory
+	hasher    identity.Hasher
 }
 
 // newWorld returns a world with n tenants.
@@ -32,7 +35,7 @@ func newWorld(t *testing.T, n int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, people: identity.NewDirectory(store, nil), names: &dns{texts: map[string][]string{}}}
+	w := &world{T: t, directory: store, hasher: ring, people: identity.NewDirectory(store, nil), names: &dns{texts: map[string][]string{}}}
 	w.store = sso.NewMemStore(store)
 	w.c = sso.New(w.store, ring.Sealer(), &sso.Options{TXT: w.names})
 	for i := range n {
@@ -267,9 +270,8 @@ func TestAnotherClientLinksPeopleAnew(t *testing.T) {
 	}
 }
 
-// Removal begins at the provider: what is kept here of who was removed is their link.
-func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
-	w := newWorld(t, 1)
+func TestWhoWasRemovedComesBackByInvitationAlone(t *testing.T) {
+	w := newWorld(t, 2)
 	c := w.proved(w.tenants[0], "acme.example")
 	bob, err := w.signIn(c, "s1", "bob@acme.example")
 	if err != nil {
@@ -278,7 +280,7 @@ func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
 	if err := w.people.RemoveMember(t.Context(), w.tenants[0], bob.User.ID); err != nil {
 		t.Fatal(err)
 	}
-	for subject, want := range map[string]error{"s1": sso.ErrNoAccess, "s2": sso.ErrOtherSubject} {
+	for subject, want := range map[string]error{"s1": sso.ErrRemoved, "s2": sso.ErrOtherSubject} {
 		if got, err := w.signIn(c, subject, "bob@acme.example"); !errors.Is(err, want) {
 			t.Errorf("SignIn = %+v, %v; want %v", got, err, want)
 		}
@@ -286,7 +288,25 @@ func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
 	if err := w.c.Unlink(t.Context(), w.tenants[0], bob.User.ID); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := w.signIn(c, "s1", "bob@acme.example"); err != nil || !got.Joined || got.User.ID != bob.User.ID {
-		t.Errorf("SignIn = %+v, %v; want that the unlinked join as newcomers", got, err)
+	got, err := w.signIn(c, "s1", "bob@acme.example")
+	if all := fault.All(err); !errors.Is(err, sso.ErrForbidden) || len(all) != 1 || all[0].Code != "removed" {
+		t.Errorf("SignIn = %+v, %v; want that they were removed, without a link too", got, err)
+	}
+	if _, err := w.people.Join(t.Context(), w.tenants[1], bob.User.ID, identity.Grant{Role: identity.RoleViewer}); err != nil {
+		t.Errorf("Join = %v, want another tenant not to be affected", err)
+	}
+	invitations := identity.NewInvitations(w.directory, w.people, w.hasher, nil)
+	invited, token, err := invitations.Invite(t.Context(), w.tenants[0], bob.User.Email, identity.Grant{Role: identity.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.signIn(c, "s1", "bob@acme.example"); !errors.Is(err, sso.ErrRemoved) {
+		t.Errorf("SignIn = %v, want ErrRemoved: invitation %v is not accepted", err, invited.ID)
+	}
+	if _, _, err := invitations.Accept(t.Context(), token, identity.Joiner{SignedIn: bob.User.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.signIn(c, "s1", "bob@acme.example"); err != nil || got.User.ID != bob.User.ID {
+		t.Errorf("SignIn = %+v, %v; want user %v, who has accepted an invitation", got, err, bob.User.ID)
 	}
 }

@@ -574,6 +574,25 @@ func TestATeamForgetsWhoAMemberIsAtTheProvider(t *testing.T) {
 	}
 }
 
+func TestWhoWasRemovedFromATeamIsNotLetInAgainByItsProvider(t *testing.T) {
+	r, p := newRig(t, private), newProvider(t)
+	made := r.connect(p, sso.NewConnection{})
+	ada, bob := newBrowser(t, r.server), newBrowser(t, r.server)
+	r.signInByMail(ada, "ada@example.com").want("/account", 200)
+	r.enrol(ada)
+	ada.open("/team").do(http.MethodPost, "/team/remove", url.Values{"user": {r.bob.ID.String()}}).want("/team", 200)
+	r.signInBy(p, bob, "bob@example.com", nil).want(done(made), http.StatusForbidden, "was removed from the team", "ask for an invitation")
+	if log := r.logged(r.team.String()); strings.Contains(log, "sso.linked") {
+		t.Errorf("the log is %q, want nobody linked", log)
+	}
+	ada.open("/team").submit("/team/invitations", "email", "bob@example.com", "role", "member").want("/team", 200)
+	invited := r.mail()
+	r.signInBy(p, bob, "bob@example.com", nil).want(done(made), http.StatusForbidden, "was removed from the team")
+	r.signInByMail(bob, "bob@example.com").open(invited.path).submit("/join", "token", invited.secret).submit("/join", "accept", "yes").want("/account/factors", 200)
+	bob.submit("/logout")
+	r.signInBy(p, bob, "bob@example.com", nil).want("/account", 200, "bob@example.com", "member of Engines")
+}
+
 func TestProvidersSendPeopleBackToWhereThePagesAre(t *testing.T) {
 	r, p := newRig(t, web.Options{AllowPrivateProviders: true, Base: "/people"}), newProvider(t)
 	r.connect(p, sso.NewConnection{})
