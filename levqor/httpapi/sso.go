@@ -116,6 +116,11 @@ func (s *server) VerifySSODomain(ctx context.Context, req oas.VerifySSODomainReq
 	return oas.VerifySSODomain200JSONResponse{Body: wire, Headers: oas.VerifySSODomain200ResponseHeaders{ETag: etag(wire)}}, err
 }
 
+// DropSSODomain implements the operation.
+func (s *server) DropSSODomain(ctx context.Context, req oas.DropSSODomainRequestObject) (oas.DropSSODomainResponseObject, error) {
+	return oas.DropSSODomain204Response{}, s.app.DropDomain(ctx, req.Domain, s.event(ctx, guard.ActionSSODomainDropped, ""))
+}
+
 // UnlinkMember implements the operation.
 func (s *server) UnlinkMember(ctx context.Context, req oas.UnlinkMemberRequestObject) (oas.UnlinkMemberResponseObject, error) {
 	_, user, err := place(ctx, req.UserID)

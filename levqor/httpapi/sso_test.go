@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/levqor/guard"
 	"github.com/levqor/sdk/levqor/httpapi"
 	"github.com/levqor/sdk/levqor/identity"
 	"github.com/levqor/sdk/levqor/sso"
@@ -29,8 +31,9 @@ func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
 
 const provider = `{"issuer":"https://login.acme.example","client_id":"levqor","client_secret":"hunter2-canary","domains":["ACME.example"],"role":"member"}`
 
-// ssoConnections calls the operations on identity providers.
-func ssoConnections(t *testing.T, s *service, c *client.Service) {
+// ssoConnections calls the operations on identity providers, and as an operator the one on
+// a domain.
+func ssoConnections(t *testing.T, s *service, c, op *client.Service) {
 	t.Helper()
 	ctx := t.Context()
 	n := client.NewSSOConnection{
@@ -81,6 +84,21 @@ func ssoConnections(t *testing.T, s *service, c *client.Service) {
 	}
 	if all, err := c.SSOConnections(ctx); err != nil || len(all) != 1 || !all[0].Required {
 		t.Errorf("SSOConnections = %+v, %v", all, err)
+	}
+	if err := c.DropSSODomain(ctx, "acme.example"); !errors.Is(err, client.ErrForbidden) {
+		t.Errorf("DropSSODomain by the tenant = %v, want ErrForbidden", err)
+	}
+	for _, want := range []error{nil, client.ErrNotFound} {
+		if err := op.DropSSODomain(ctx, "ACME.example"); !errors.Is(err, want) {
+			t.Errorf("DropSSODomain = %v, want %v", err, want)
+		}
+	}
+	if got, _, err := c.GetSSOConnection(ctx, made.ID); err != nil || len(got.Domains) != 0 {
+		t.Errorf("GetSSOConnection = %+v, %v; want no domains", got, err)
+	}
+	told := slices.DeleteFunc(s.events(identity.OwnerTenant), func(e guard.Entry) bool { return e.Action != guard.ActionSSODomainDropped })
+	if len(told) != 1 || told[0].Target != made.ID || told[0].Actor == "" || told[0].RequestID == "" || told[0].Detail["domain"] != "acme.example" {
+		t.Errorf("the operator's log has %+v, want the domain once", told)
 	}
 	if err := c.DeleteSSOConnection(ctx, made.ID); err != nil {
 		t.Errorf("DeleteSSOConnection = %v", err)

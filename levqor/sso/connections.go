@@ -285,6 +285,35 @@ func (c *Connections) lookUp(ctx context.Context, domain Domain) ([]string, erro
 	return texts, nil
 }
 
+// Holder returns the connection that has verified a canonical domain, or ErrNotFound if
+// there is none.
+func (c *Connections) Holder(ctx context.Context, domain string) (Connection, error) {
+	found, err := c.store.FindByDomain(ctx, domain)
+	return found, wrap("find holder", err)
+}
+
+// Drop takes a canonical domain from a tenant's connection that has verified it, and its
+// claim with it: who claims it again has to prove it by another token. It returns the
+// connection as it was, or ErrNotFound if it has not verified the domain. Call it with
+// a store of a transaction that holds the tenant, or it may undo what others change.
+func (c *Connections) Drop(ctx context.Context, tenant identity.TenantID, id ConnectionID, domain string) (Connection, error) {
+	before, err := c.drop(ctx, tenant, id, domain)
+	return before, wrap("drop domain", err)
+}
+
+func (c *Connections) drop(ctx context.Context, tenant identity.TenantID, id ConnectionID, domain string) (Connection, error) {
+	before, err := c.get(ctx, tenant, id)
+	if err != nil {
+		return Connection{}, err
+	}
+	if !before.Speaks(domain) {
+		return Connection{}, ErrNotFound
+	}
+	rest := slices.DeleteFunc(slices.Clone(before.Domains), func(d Domain) bool { return d.Name == domain })
+	_, err = c.store.UpdateConnection(ctx, tenant, id, Change{Domains: &rest})
+	return before, err
+}
+
 // Secret returns the client secret of a connection.
 func (c *Connections) Secret(connection Connection) (string, error) {
 	secret, err := c.sealer.Open(connection.ClientSecret, aad(connection.ID))
