@@ -49,7 +49,7 @@ const (
 	ActionSSOChanged        Action = "sso.changed"
 	ActionSSOVerified       Action = "sso.verified"
 	ActionSSODeleted        Action = "sso.deleted"
-	ActionSSODomainLost     Action = "sso.domain_lost" // to a connection that proved it
+	ActionSSODomainLost     Action = "sso.domain_lost"    // to a connection that proved it
 	ActionSSODomainDropped  Action = "sso.domain_dropped" // taken from a tenant by an operator
 	ActionSSOLinked         Action = "sso.linked"
 	ActionSSOUnlinked       Action = "sso.unlinked"

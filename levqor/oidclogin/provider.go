@@ -86,7 +86,7 @@ func (p *RelyingParty) redeem(ctx context.Context, provider *provider, config *o
 	if err := p.checkClaims(said, verified.Audience, config.ClientID); err != nil {
 		return sso.Claims{}, nil, "ID token", err
 	}
-	result := said.address.of(sso.Claims{Subject: verified.Subject, Hosted: said.Hosted, Name: said.Name, MFA: said.mfa()})
+	result := said.of(sso.Claims{Subject: verified.Subject, Hosted: said.Hosted, Name: said.Name, MFA: said.mfa()})
 	if result.Email == "" && provider.UserInfoEndpoint() != "" {
 		result, step, err := provider.askFor(ctx, token, result)
 		return result, said.AuthTime, step, err

@@ -99,7 +99,7 @@ func (c Connection) admit(claims Claims) (identity.Email, error) {
 	if claims.Subject == "" || len(claims.Subject) > maxSubject || !plain(claims.Subject) {
 		return identity.Email{}, fault.Invalid("/sub", "out_of_range", "must have 1 to 255 bytes")
 	}
-	if !claims.EmailVerified && !(claims.EmailUntold && c.TrustEmail) {
+	if !claims.EmailVerified && (!claims.EmailUntold || !c.TrustEmail) {
 		return identity.Email{}, ErrEmailUnverified
 	}
 	email, err := identity.ParseEmail(claims.Email)
