@@ -275,6 +275,7 @@ const (
 	SecurityActionSsoChanged        SecurityAction = "sso.changed"
 	SecurityActionSsoCreated        SecurityAction = "sso.created"
 	SecurityActionSsoDeleted        SecurityAction = "sso.deleted"
+	SecurityActionSsoDomainDropped  SecurityAction = "sso.domain_dropped"
 	SecurityActionSsoDomainLost     SecurityAction = "sso.domain_lost"
 	SecurityActionSsoLinked         SecurityAction = "sso.linked"
 	SecurityActionSsoUnlinked       SecurityAction = "sso.unlinked"
@@ -347,6 +348,8 @@ func (e SecurityAction) Valid() bool {
 	case SecurityActionSsoCreated:
 		return true
 	case SecurityActionSsoDeleted:
+		return true
+	case SecurityActionSsoDomainDropped:
 		return true
 	case SecurityActionSsoDomainLost:
 		return true
@@ -1025,6 +1028,12 @@ type NewSSOConnection struct {
 	// Role What newcomers become. A provider makes nobody an admin.
 	Role SSORole `json:"role"`
 
+	// TrustEmail Whether addresses in verified domains count as verified if the provider does not say whether
+	// they are, as Microsoft Entra ID does not; never if it says that they are not. It is for
+	// providers at which nobody but the tenant's own administrators gives people their addresses,
+	// and is refused for an issuer of Microsoft that is not of one tenant.
+	TrustEmail *bool `json:"trust_email,omitempty"`
+
 	// TrustMFA Whether a second factor that the provider says it has checked counts as one in the tenant.
 	TrustMFA *bool `json:"trust_mfa,omitempty"`
 }
@@ -1262,8 +1271,9 @@ type SSOConnection struct {
 	Required bool   `json:"required"`
 
 	// Role What newcomers become. A provider makes nobody an admin.
-	Role     SSORole `json:"role"`
-	TrustMFA bool    `json:"trust_mfa"`
+	Role       SSORole `json:"role"`
+	TrustEmail bool    `json:"trust_email"`
+	TrustMFA   bool    `json:"trust_mfa"`
 }
 
 // SSOConnectionChange defines model for SSOConnectionChange.
@@ -1281,8 +1291,9 @@ type SSOConnectionChange struct {
 	Required *bool     `json:"required,omitempty"`
 
 	// Role What newcomers become. A provider makes nobody an admin.
-	Role     *SSORole `json:"role,omitempty"`
-	TrustMFA *bool    `json:"trust_mfa,omitempty"`
+	Role       *SSORole `json:"role,omitempty"`
+	TrustEmail *bool    `json:"trust_email,omitempty"`
+	TrustMFA   *bool    `json:"trust_mfa,omitempty"`
 }
 
 // SSOConnectionList defines model for SSOConnectionList.
@@ -2571,6 +2582,17 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
 	VerifySSODomain(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DropSSODomain Take a domain from the tenant that has verified it
+	//
+	// For a domain that was sold or is in dispute. Its identity provider does not speak for the
+	// domain any more, and sessions do not count as with a second factor any more because
+	// a provider of the tenant said so. The connection gives up the domain: to
+	// verify it anew the tenant claims it again, and needs another record in the DNS. The tenant
+	// finds that in its security events.
+	//
+	// Corresponds with DELETE /api/v1/sso-domains/{domain} (the `DropSSODomain` operationId).
+	DropSSODomain(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTenant Delete the tenant
 	//
@@ -4021,6 +4043,27 @@ func (c *Client) VerifySSODomainWithBody(ctx context.Context, id SSOConnectionID
 // Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
 func (c *Client) VerifySSODomain(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewVerifySSODomainRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DropSSODomain Take a domain from the tenant that has verified it
+//
+// For a domain that was sold or is in dispute. Its identity provider does not speak for the
+// domain any more, and sessions do not count as with a second factor any more because
+// a provider of the tenant said so. The connection gives up the domain: to
+// verify it anew the tenant claims it again, and needs another record in the DNS. The tenant
+// finds that in its security events.
+//
+// Corresponds with DELETE /api/v1/sso-domains/{domain} (the `DropSSODomain` operationId).
+func (c *Client) DropSSODomain(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDropSSODomainRequest(c.Server, domain)
 	if err != nil {
 		return nil, err
 	}
@@ -6904,6 +6947,40 @@ func NewVerifySSODomainRequestWithBody(server string, id SSOConnectionID, conten
 	return req, nil
 }
 
+// NewDropSSODomainRequest constructs an http.Request for the DropSSODomain method
+func NewDropSSODomainRequest(server string, domain string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/sso-domains/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteTenantRequest constructs an http.Request for the DeleteTenant method
 func NewDeleteTenantRequest(server string, params *DeleteTenantParams) (*http.Request, error) {
 	var err error
@@ -8352,6 +8429,19 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/sso-connections/{id}/verify (the `VerifySSODomain` operationId).
 	VerifySSODomainWithResponse(ctx context.Context, id SSOConnectionID, body VerifySSODomainJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifySSODomainResponse, error)
+
+	// DropSSODomainWithResponse Take a domain from the tenant that has verified it
+	//
+	// For a domain that was sold or is in dispute. Its identity provider does not speak for the
+	// domain any more, and sessions do not count as with a second factor any more because
+	// a provider of the tenant said so. The connection gives up the domain: to
+	// verify it anew the tenant claims it again, and needs another record in the DNS. The tenant
+	// finds that in its security events.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/sso-domains/{domain} (the `DropSSODomain` operationId).
+	DropSSODomainWithResponse(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*DropSSODomainResponse, error)
 
 	// DeleteTenantWithResponse Delete the tenant
 	//
@@ -11592,6 +11682,54 @@ func (r VerifySSODomainResponse) ContentType() string {
 	return ""
 }
 
+// DropSSODomainResponseDefaultHeaders the declared response headers of an HTTP default response for DropSSODomain
+type DropSSODomainResponseDefaultHeaders struct {
+	RequestID string
+}
+
+type DropSSODomainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DropSSODomainResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DropSSODomainResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DropSSODomainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DropSSODomainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DropSSODomainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DropSSODomainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteTenantResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteTenant
 type DeleteTenantResponseDefaultHeaders struct {
 	RequestID string
@@ -13690,6 +13828,25 @@ func (c *ClientWithResponses) VerifySSODomainWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseVerifySSODomainResponse(rsp)
+}
+
+// DropSSODomainWithResponse Take a domain from the tenant that has verified it
+//
+// For a domain that was sold or is in dispute. Its identity provider does not speak for the
+// domain any more, and sessions do not count as with a second factor any more because
+// a provider of the tenant said so. The connection gives up the domain: to
+// verify it anew the tenant claims it again, and needs another record in the DNS. The tenant
+// finds that in its security events.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/sso-domains/{domain} (the `DropSSODomain` operationId).
+func (c *ClientWithResponses) DropSSODomainWithResponse(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*DropSSODomainResponse, error) {
+	rsp, err := c.DropSSODomain(ctx, domain, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDropSSODomainResponse(rsp)
 }
 
 // DeleteTenantWithResponse Delete the tenant
@@ -16713,6 +16870,48 @@ func ParseVerifySSODomainResponse(rsp *http.Response) (*VerifySSODomainResponse,
 		response.Headers200 = &headers
 	case true:
 		var headers VerifySSODomainResponseDefaultHeaders
+		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDropSSODomainResponse parses an HTTP response from a DropSSODomainWithResponse call
+func ParseDropSSODomainResponse(rsp *http.Response) (*DropSSODomainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DropSSODomainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DropSSODomainResponseDefaultHeaders
 		if values := rsp.Header.Values("Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -72,6 +72,16 @@ func (s *Service) UnlinkMember(ctx context.Context, user string) error {
 	return nothing("unlink member", resp.HTTPResponse, resp.Body)
 }
 
+// DropSSODomain takes a domain from the identity provider of whatever tenant that has verified
+// it, for an operator. It returns ErrNotFound if none has.
+func (s *Service) DropSSODomain(ctx context.Context, domain string) error {
+	resp, err := s.api.DropSSODomainWithResponse(ctx, domain)
+	if err != nil {
+		return unreachable("drop SSO domain", err)
+	}
+	return nothing("drop SSO domain", resp.HTTPResponse, resp.Body)
+}
+
 // VerifySSODomain looks for the DNS record that proves a domain of an identity provider,
 // and lets that speak for it from then on. It returns ErrNotFound for a domain that the
 // connection has not claimed, ErrConflict if the record is not there or another connection

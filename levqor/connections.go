@@ -114,14 +114,56 @@ func (a *App) KeepDomain(ctx context.Context, tx Stores, by identity.Principal, 
 	if err != nil || !loser.Speaks(proven.Name) {
 		return kept, err
 	}
-	err = a.SecurityLog.With(tx.SecurityLog).Record(ctx, guard.Event{
+	return kept, a.loseDomain(ctx, tx, loser, map[string]string{"domain": detail(proven.Name)})
+}
+
+// loseDomain tells a tenant in its security log what its connection has lost, and ends what
+// its providers vouch for.
+func (a *App) loseDomain(ctx context.Context, tx Stores, loser sso.Connection, lost map[string]string) error {
+	err := a.SecurityLog.With(tx.SecurityLog).Record(ctx, guard.Event{
 		Tenant: loser.Tenant.String(), Action: guard.ActionSSODomainLost, Outcome: guard.OutcomeSuccess,
-		Target: loser.ID.String(), Detail: map[string]string{"domain": proven.Name},
+		Target: loser.ID.String(), Detail: lost,
 	})
 	if err != nil {
-		return sso.Connection{}, err
+		return err
 	}
-	return kept, a.Sessions.With(tx.Sessions).DropVouches(ctx, loser.Tenant)
+	return a.Sessions.With(tx.Sessions).DropVouches(ctx, loser.Tenant)
+}
+
+// DropDomain takes a domain, in whatever spelling, from the connection that has verified it,
+// whose ever it is: for an operator, where it was sold or is in dispute. See
+// [sso.Connections.Drop]. The tenant finds in its security log that it lost the domain, by the
+// operator, and no session counts any more as with a second factor because of a provider
+// of the tenant. In the same transaction the event is recorded, about the connection and with
+// the domain and the tenant as its Detail. It returns ErrNotFound if nobody has verified the domain.
+func (a *App) DropDomain(ctx context.Context, domain string, e guard.Event) error {
+	name, err := identity.CanonicalDomain(domain)
+	if err != nil {
+		return fmt.Errorf("levqor: drop domain: %w", ErrNotFound) // no connection has such a domain
+	}
+	err = a.InTx(ctx, func(ctx context.Context, tx Stores) error {
+		all := a.SSO.With(tx.SSO)
+		holder, err := all.Holder(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := a.Directory.With(tx.Directory).Hold(ctx, holder.Tenant); err != nil {
+			return err
+		}
+		loser, err := all.Drop(ctx, holder.Tenant, holder.ID, name)
+		if err != nil {
+			return err
+		}
+		e.Target, e.Detail = loser.ID.String(), map[string]string{"domain": detail(name), "tenant": loser.Tenant.String()}
+		if err := a.SecurityLog.With(tx.SecurityLog).Record(ctx, e); err != nil {
+			return err
+		}
+		return a.loseDomain(ctx, tx, loser, map[string]string{"domain": detail(name), "by": "operator"})
+	})
+	if err != nil {
+		return fmt.Errorf("levqor: drop domain: %w", err)
+	}
+	return nil
 }
 
 // UnlinkMember forgets who a member of the caller's tenant is at its identity providers, with
@@ -152,7 +194,8 @@ func (a *App) UnlinkMember(ctx context.Context, tx Stores, by identity.Principal
 // connectionDetail is what decides who may sign in at a connection, and how.
 func connectionDetail(c sso.Connection) map[string]string {
 	return map[string]string{
-		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required), "trust_mfa": strconv.FormatBool(c.TrustMFA),
+		"issuer": detail(c.Issuer), "role": string(c.Role), "required": strconv.FormatBool(c.Required),
+		"trust_mfa": strconv.FormatBool(c.TrustMFA), "trust_email": strconv.FormatBool(c.TrustEmail),
 	}
 }
 

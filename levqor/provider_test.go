@@ -235,6 +235,25 @@ func TestAProviderWaivesNobodysOwnSecondFactor(t *testing.T) {
 	}
 }
 
+func TestNobodyIsSignedInWhoWasRemovedSinceTheProviderSentThem(t *testing.T) {
+	dns := &verified{}
+	app := newApp(t, levqor.MemStores(), levqor.Options{TXT: dns})
+	_, made := connect(t, app, dns, sso.NewConnection{})
+	bob, err := app.SSO.SignIn(t.Context(), app.Directory, made.ID, sso.Claims{Subject: "bob", Email: "bob@example.com", EmailVerified: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := app.FinishProviderLogin(t.Context(), bob, login.Start{}); err != nil {
+		t.Errorf("FinishProviderLogin = %v", err)
+	}
+	if err := app.Directory.RemoveMember(t.Context(), made.Tenant, bob.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := app.FinishProviderLogin(t.Context(), bob, login.Start{}); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("FinishProviderLogin = %v, want ErrUnauthenticated", err)
+	}
+}
+
 func TestConnectionsAreChangedByThoseWhoMayAndInTheirTenant(t *testing.T) {
 	dns := &verified{}
 	app := newApp(t, levqor.MemStores(), levqor.Options{TXT: dns})
@@ -346,10 +365,10 @@ func TestTheLogTellsWhatOfAConnectionWasChanged(t *testing.T) {
 		before, after sso.Connection
 		want          string
 	}{
-		"made":      {sso.Connection{}, before, "map[domains_added:a.example b.example issuer:https://a.example required:false role:member trust_mfa:false]"},
-		"unchanged": {before, before, "map[issuer:https://a.example required:false role:member trust_mfa:false]"},
-		"changed":   {before, after, "map[client_changed:true domains_added:c.example domains_removed:a.example issuer:https://a.example required:true role:member secret_changed:true trust_mfa:false]"},
-		"too long":  {long, long, "map[issuer:https://" + strings.Repeat("é", 94) + "... required:false role:viewer trust_mfa:false]"},
+		"made":      {sso.Connection{}, before, "map[domains_added:a.example b.example issuer:https://a.example required:false role:member trust_email:false trust_mfa:false]"},
+		"unchanged": {before, before, "map[issuer:https://a.example required:false role:member trust_email:false trust_mfa:false]"},
+		"changed":   {before, after, "map[client_changed:true domains_added:c.example domains_removed:a.example issuer:https://a.example required:true role:member secret_changed:true trust_email:false trust_mfa:false]"},
+		"too long":  {long, long, "map[issuer:https://" + strings.Repeat("é", 94) + "... required:false role:viewer trust_email:false trust_mfa:false]"},
 	} {
 		if got := levqor.ConnectionChangeDetail(c.before, c.after); fmt.Sprint(got) != c.want {
 			t.Errorf("%s: %v, want %s", name, got, c.want)

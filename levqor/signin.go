@@ -190,8 +190,8 @@ const mailedFor = login.LinkTTL + time.Minute
 // [login.LevelHalf] until they show it, whatever the provider says: it guards them in other
 // tenants too. For others, what the provider has checked counts within the tenant if that
 // trusts it. Of start, Device, Age and Old count. It returns an ErrUnauthenticated with the
-// code "invalid_login" for a user who is disabled or being deleted or whose address was
-// changed meanwhile, and for a connection that was removed meanwhile or does not speak for
+// code "invalid_login" for a user who is disabled or being deleted, or whose address was
+// changed or who was removed from the tenant meanwhile, and for a connection that was removed meanwhile or does not speak for
 // the address any more.
 func (a *App) FinishProviderLogin(ctx context.Context, who sso.Login, start login.Start) (token string, session login.Session, err error) {
 	err = a.InTx(ctx, func(ctx context.Context, tx Stores) error {
@@ -208,6 +208,9 @@ func (a *App) FinishProviderLogin(ctx context.Context, who sso.Login, start logi
 		}
 		user, err := people.FindUser(ctx, who.User.ID)
 		if err != nil {
+			return err
+		}
+		if _, err := people.FindMember(ctx, who.Tenant, user.ID); err != nil { // was removed meanwhile
 			return err
 		}
 		if user.Email.String() != who.User.Email.String() || !connection.Speaks(user.Email.Domain()) { // has moved, or was moved back

@@ -52,7 +52,12 @@ func (s *directory) endTenant(ctx context.Context, id identity.TenantID, with an
 
 // ForgetTenant implements [identity.DeletionStore].
 func (s *directory) ForgetTenant(ctx context.Context, id identity.TenantID) error {
-	return s.forget(ctx, "levqor_identity_tenant", int64(id))
+	return s.inTx(ctx, func(ctx context.Context, tx *directory) error {
+		if err := tx.forget(ctx, "levqor_identity_tenant", int64(id)); err != nil {
+			return err
+		}
+		return tx.exec(ctx, bun.SafeQuery("DELETE FROM levqor_identity_removed WHERE tenant_id = ?", id))
+	})
 }
 
 // DeleteUser implements [identity.DeletionStore].
@@ -136,6 +141,9 @@ func (s *directory) endMade(ctx context.Context, by identity.UserID, in identity
 func (s *directory) ForgetUser(ctx context.Context, id identity.UserID) error {
 	return s.inTx(ctx, func(ctx context.Context, tx *directory) error {
 		if err := tx.forget(ctx, "levqor_identity_user", int64(id)); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, bun.SafeQuery("DELETE FROM levqor_identity_removed WHERE user_id = ?", id)); err != nil {
 			return err
 		}
 		if err := tx.exec(ctx, bun.SafeQuery("DELETE FROM levqor_login_link WHERE user_id = ? AND user_id <> 0", id)); err != nil {

@@ -26,9 +26,25 @@ const memberColumns bun.Safe = "tenant_id, user_id, role, scopes, created_at"
 
 // AddMember implements [identity.MemberStore].
 func (s *directory) AddMember(ctx context.Context, member identity.Member, now time.Time) (identity.Member, error) {
+	return s.addMember(ctx, member, now, func(context.Context, *directory) error { return nil })
+}
+
+// JoinMember implements [identity.MemberStore].
+func (s *directory) JoinMember(ctx context.Context, member identity.Member, now time.Time) (identity.Member, error) {
+	return s.addMember(ctx, member, now, func(ctx context.Context, tx *directory) error {
+		return tx.refuseRemoved(ctx, member.Tenant, member.User)
+	})
+}
+
+// addMember adds a member if allow lets it, once the tenant's row is held: whoever removes
+// the user has done so, or waits.
+func (s *directory) addMember(ctx context.Context, member identity.Member, now time.Time, allow func(context.Context, *directory) error) (identity.Member, error) {
 	var added []memberRow
 	err := s.inTx(ctx, func(ctx context.Context, tx *directory) error {
 		if err := errors.Join(tx.keepUser(ctx, member.User), tx.lockTenant(ctx, member.Tenant)); err != nil {
+			return err
+		}
+		if err := allow(ctx, tx); err != nil {
 			return err
 		}
 		var err error
@@ -44,7 +60,27 @@ func (s *directory) AddMember(ctx context.Context, member identity.Member, now t
 	return added[0].member(), nil
 }
 
+// refuseRemoved returns ErrRemoved for a user who was removed from a tenant. Processes from
+// before that was kept have added members without forgetting it.
+func (s *directory) refuseRemoved(ctx context.Context, tenant identity.TenantID, user identity.UserID) error {
+	err := s.find(ctx, bun.SafeQuery(`
+		SELECT user_id FROM levqor_identity_removed WHERE tenant_id = ? AND user_id = ?
+		AND NOT EXISTS (SELECT 1 FROM levqor_identity_member WHERE tenant_id = ? AND user_id = ?)`, tenant, user, tenant, user))
+	switch {
+	case err == nil:
+		return identity.ErrRemoved
+	case errors.Is(err, identity.ErrNotFound):
+		return nil
+	default:
+		return err
+	}
+}
+
+// insertMember stores a member who is none, and forgets that they were removed.
 func (s *directory) insertMember(ctx context.Context, m identity.Member, now time.Time) ([]memberRow, error) {
+	if err := s.exec(ctx, bun.SafeQuery("DELETE FROM levqor_identity_removed WHERE tenant_id = ? AND user_id = ?", m.Tenant, m.User)); err != nil {
+		return nil, err
+	}
 	var added []memberRow
 	err := s.db.NewRaw("INSERT INTO levqor_identity_member (?) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING ?",
 		memberColumns, m.Tenant, m.User, string(m.Role), strings.Join(m.Scopes, " "), bundb.Now(s.db, now), memberColumns).Scan(ctx, &added)
@@ -80,6 +116,11 @@ func (s *directory) RemoveMember(ctx context.Context, tenant identity.TenantID, 
 			return err
 		}
 		if err := tx.exec(ctx, bun.SafeQuery("DELETE FROM levqor_identity_member WHERE tenant_id = ? AND user_id = ?", tenant, user)); err != nil {
+			return err
+		}
+		err := tx.exec(ctx, bun.SafeQuery("INSERT INTO levqor_identity_removed (tenant_id, user_id, removed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			tenant, user, bundb.Now(tx.db, now)))
+		if err != nil {
 			return err
 		}
 		return tx.endMade(ctx, user, tenant, time.Time{}, now)

@@ -23,15 +23,16 @@ type connectionRow struct {
 	Role         string     `bun:"role"`
 	Required     bool       `bun:"required"`
 	TrustMFA     bool       `bun:"trust_mfa"`
+	TrustEmail   bool       `bun:"trust_email"`
 	CreatedAt    bundb.Time `bun:"created_at"`
 }
 
-const connectionColumns bun.Safe = "id, tenant_id, issuer, client_id, client_secret, role, required, trust_mfa, created_at"
+const connectionColumns bun.Safe = "id, tenant_id, issuer, client_id, client_secret, role, required, trust_mfa, trust_email, created_at"
 
 func (r connectionRow) connection() sso.Connection {
 	return sso.Connection{
 		ID: sso.ConnectionID(r.ID), Tenant: identity.TenantID(r.Tenant), Issuer: r.Issuer, ClientID: r.ClientID, ClientSecret: r.ClientSecret,
-		Role: identity.Role(r.Role), Required: r.Required, TrustMFA: r.TrustMFA, CreatedAt: r.CreatedAt.Time,
+		Role: identity.Role(r.Role), Required: r.Required, TrustMFA: r.TrustMFA, TrustEmail: r.TrustEmail, CreatedAt: r.CreatedAt.Time,
 	}
 }
 
@@ -62,8 +63,8 @@ func (s *ssoStore) CreateConnection(ctx context.Context, c sso.Connection, now t
 		if there >= sso.MaxConnections {
 			return sso.Connection{}, sso.ErrTooManyConnections
 		}
-		n, err := bundb.Exec(ctx, tx.db, bun.SafeQuery("INSERT INTO levqor_sso_connection (?) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			connectionColumns, c.ID, c.Tenant, c.Issuer, c.ClientID, c.ClientSecret, string(c.Role), c.Required, c.TrustMFA, bundb.Now(tx.db, now)))
+		n, err := bundb.Exec(ctx, tx.db, bun.SafeQuery("INSERT INTO levqor_sso_connection (?) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			connectionColumns, c.ID, c.Tenant, c.Issuer, c.ClientID, c.ClientSecret, string(c.Role), c.Required, c.TrustMFA, c.TrustEmail, bundb.Now(tx.db, now)))
 		if err != nil {
 			return sso.Connection{}, err
 		}
@@ -138,8 +139,9 @@ func (s *ssoStore) UpdateConnection(ctx context.Context, tenant identity.TenantI
 		}
 		n, err := bundb.Exec(ctx, tx.db, bun.SafeQuery(`
 			UPDATE levqor_sso_connection SET client_id = COALESCE(?, client_id), client_secret = COALESCE(?, client_secret),
-				role = COALESCE(?, role), required = COALESCE(?, required), trust_mfa = COALESCE(?, trust_mfa)
-			WHERE tenant_id = ? AND id = ?`, c.ClientID, c.ClientSecret, (*string)(c.Role), c.Required, c.TrustMFA, tenant, id))
+				role = COALESCE(?, role), required = COALESCE(?, required), trust_mfa = COALESCE(?, trust_mfa),
+				trust_email = COALESCE(?, trust_email)
+			WHERE tenant_id = ? AND id = ?`, c.ClientID, c.ClientSecret, (*string)(c.Role), c.Required, c.TrustMFA, c.TrustEmail, tenant, id))
 		if err != nil {
 			return sso.Connection{}, err
 		}

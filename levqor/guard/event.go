@@ -49,7 +49,8 @@ const (
 	ActionSSOChanged        Action = "sso.changed"
 	ActionSSOVerified       Action = "sso.verified"
 	ActionSSODeleted        Action = "sso.deleted"
-	ActionSSODomainLost     Action = "sso.domain_lost" // to a connection that proved it
+	ActionSSODomainLost     Action = "sso.domain_lost"    // to a connection that proved it
+	ActionSSODomainDropped  Action = "sso.domain_dropped" // taken from a tenant by an operator
 	ActionSSOLinked         Action = "sso.linked"
 	ActionSSOUnlinked       Action = "sso.unlinked"
 	ActionAccessDenied      Action = "access.denied"
@@ -74,7 +75,7 @@ func Actions() []Action {
 		ActionInvitationSent, ActionInvitationRevoked, ActionOwnerLinkCreated, ActionMemberAdded, ActionMemberRoleChanged, ActionMemberRemoved,
 		ActionUserDisabled, ActionUserEnabled, ActionUserDeleted, ActionEmailChangeAsked, ActionEmailChanged, ActionEmailChangeUndone,
 		ActionTenantCreated, ActionTenantRenamed, ActionTenantDeleted,
-		ActionSSOCreated, ActionSSOChanged, ActionSSOVerified, ActionSSODeleted, ActionSSODomainLost, ActionSSOLinked, ActionSSOUnlinked, ActionAccessDenied,
+		ActionSSOCreated, ActionSSOChanged, ActionSSOVerified, ActionSSODeleted, ActionSSODomainLost, ActionSSODomainDropped, ActionSSOLinked, ActionSSOUnlinked, ActionAccessDenied,
 		ActionLogExported, ActionLogEventsDropped, ActionLogHeadNotGenuine, ActionLogKeyUnknown,
 	}
 }

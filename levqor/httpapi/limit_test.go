@@ -250,7 +250,7 @@ func TestWhatIsCostlyToUndoNeedsAFreshProof(t *testing.T) {
 		for method, op := range item.Operations() {
 			proof, asks := op.Extensions["x-proof"]
 			problems, _ := op.Extensions["x-problems"].([]any)
-			deletes := method == http.MethodDelete && slices.ContainsFunc([]string{"/members", "/tenant", "/users", "/sso-connections", "/sessions"}, func(part string) bool { return strings.Contains(path, part) })
+			deletes := method == http.MethodDelete && slices.ContainsFunc([]string{"/members", "/tenant", "/users", "/sso-connections", "/sso-domains", "/sessions"}, func(part string) bool { return strings.Contains(path, part) })
 			want := op.Extensions["x-cost"] == "protected" || deletes || slices.Contains(also, op.OperationID)
 			if asks != want || asks && proof != "fresh" || asks != slices.Contains(problems, any("proof_required")) {
 				t.Errorf("%s %s has the x-proof %v and the problems %v; asks for a proof: want %v", method, path, proof, problems, want)

@@ -83,7 +83,7 @@ func calledPeople(t *testing.T, s *service, newClient func(key string) *client.S
 	ownTenant(t, c, made.ID)
 	members(t, s, c, op, *made, ada.ID)
 	invitations(t, c)
-	ssoConnections(t, s, c)
+	ssoConnections(t, s, c, op)
 	var names []string
 	for tenant, err := range op.Tenants(ctx) {
 		if err != nil {

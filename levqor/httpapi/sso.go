@@ -116,6 +116,11 @@ func (s *server) VerifySSODomain(ctx context.Context, req oas.VerifySSODomainReq
 	return oas.VerifySSODomain200JSONResponse{Body: wire, Headers: oas.VerifySSODomain200ResponseHeaders{ETag: etag(wire)}}, err
 }
 
+// DropSSODomain implements the operation.
+func (s *server) DropSSODomain(ctx context.Context, req oas.DropSSODomainRequestObject) (oas.DropSSODomainResponseObject, error) {
+	return oas.DropSSODomain204Response{}, s.app.DropDomain(ctx, req.Domain, s.event(ctx, guard.ActionSSODomainDropped, ""))
+}
+
 // UnlinkMember implements the operation.
 func (s *server) UnlinkMember(ctx context.Context, req oas.UnlinkMemberRequestObject) (oas.UnlinkMemberResponseObject, error) {
 	_, user, err := place(ctx, req.UserID)
@@ -155,21 +160,21 @@ func (c created) VisitCreateSSOConnectionResponse(w http.ResponseWriter) error {
 func newConnection(n *client.NewSSOConnection) sso.NewConnection {
 	return sso.NewConnection{
 		Issuer: n.Issuer, ClientID: n.ClientID, ClientSecret: n.ClientSecret, Domains: n.Domains,
-		Role: identity.Role(n.Role), Required: value(n.Required), TrustMFA: value(n.TrustMFA),
+		Role: identity.Role(n.Role), Required: value(n.Required), TrustMFA: value(n.TrustMFA), TrustEmail: value(n.TrustEmail),
 	}
 }
 
 func connectionChange(c *client.SSOConnectionChange) sso.ConnectionChange {
 	return sso.ConnectionChange{
 		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Domains: c.Domains,
-		Role: (*identity.Role)(c.Role), Required: c.Required, TrustMFA: c.TrustMFA,
+		Role: (*identity.Role)(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, TrustEmail: c.TrustEmail,
 	}
 }
 
 func wireConnection(c sso.Connection) client.SSOConnection {
 	wire := client.SSOConnection{
 		ID: c.ID.String(), Issuer: c.Issuer, ClientID: c.ClientID, Domains: []client.SSODomain{},
-		Role: client.SSORole(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, CreatedAt: c.CreatedAt,
+		Role: client.SSORole(c.Role), Required: c.Required, TrustMFA: c.TrustMFA, TrustEmail: c.TrustEmail, CreatedAt: c.CreatedAt,
 	}
 	for _, d := range c.Domains {
 		wire.Domains = append(wire.Domains, client.SSODomain{Name: d.Name, RecordName: d.RecordName(), RecordValue: d.RecordValue(), VerifiedAt: optional(d.VerifiedAt)})

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/levqor/sdk/client"
+	"github.com/levqor/sdk/levqor/guard"
 	"github.com/levqor/sdk/levqor/httpapi"
 	"github.com/levqor/sdk/levqor/identity"
 	"github.com/levqor/sdk/levqor/sso"
@@ -29,15 +31,16 @@ func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
 
 const provider = `{"issuer":"https://login.acme.example","client_id":"levqor","client_secret":"hunter2-canary","domains":["ACME.example"],"role":"member"}`
 
-// ssoConnections calls the operations on identity providers.
-func ssoConnections(t *testing.T, s *service, c *client.Service) {
+// ssoConnections calls the operations on identity providers, and as an operator the one on
+// a domain.
+func ssoConnections(t *testing.T, s *service, c, op *client.Service) {
 	t.Helper()
 	ctx := t.Context()
 	n := client.NewSSOConnection{
-		Issuer: "https://login.acme.example", ClientID: "levqor", ClientSecret: "hunter2", Domains: []string{"ACME.example", "acme.test.example"}, Role: client.SSORoleMember, TrustMFA: new(true),
+		Issuer: "https://login.acme.example", ClientID: "levqor", ClientSecret: "hunter2", Domains: []string{"ACME.example", "acme.test.example"}, Role: client.SSORoleMember, TrustMFA: new(true), TrustEmail: new(true),
 	}
 	made, err := c.CreateSSOConnection(ctx, n, "k")
-	if err != nil || made.Required || !made.TrustMFA || len(made.Domains) != 2 || made.Domains[0].Name != "acme.example" || made.Domains[0].VerifiedAt != nil {
+	if err != nil || made.Required || !made.TrustMFA || !made.TrustEmail || len(made.Domains) != 2 || made.Domains[0].Name != "acme.example" || made.Domains[0].VerifiedAt != nil {
 		t.Fatalf("CreateSSOConnection = %+v, %v", made, err)
 	}
 	if again, err := c.CreateSSOConnection(ctx, n, "k"); err != nil || again.ID != made.ID {
@@ -70,8 +73,8 @@ func ssoConnections(t *testing.T, s *service, c *client.Service) {
 	if err != nil || version == "" || got.ClientID != "levqor" {
 		t.Fatalf("GetSSOConnection = %+v, %q, %v", got, version, err)
 	}
-	changed, err := c.UpdateSSOConnection(ctx, made.ID, version, client.SSOConnectionChange{Required: new(true), Domains: &[]string{"acme.example"}})
-	if err != nil || !changed.Required || !changed.TrustMFA || len(changed.Domains) != 1 || changed.Domains[0].VerifiedAt == nil {
+	changed, err := c.UpdateSSOConnection(ctx, made.ID, version, client.SSOConnectionChange{Required: new(true), TrustEmail: new(false), Domains: &[]string{"acme.example"}})
+	if err != nil || !changed.Required || !changed.TrustMFA || changed.TrustEmail || len(changed.Domains) != 1 || changed.Domains[0].VerifiedAt == nil {
 		t.Errorf("UpdateSSOConnection = %+v, %v", changed, err)
 	}
 	var answer *client.Error
@@ -81,6 +84,21 @@ func ssoConnections(t *testing.T, s *service, c *client.Service) {
 	}
 	if all, err := c.SSOConnections(ctx); err != nil || len(all) != 1 || !all[0].Required {
 		t.Errorf("SSOConnections = %+v, %v", all, err)
+	}
+	if err := c.DropSSODomain(ctx, "acme.example"); !errors.Is(err, client.ErrForbidden) {
+		t.Errorf("DropSSODomain by the tenant = %v, want ErrForbidden", err)
+	}
+	for _, want := range []error{nil, client.ErrNotFound} {
+		if err := op.DropSSODomain(ctx, "ACME.example"); !errors.Is(err, want) {
+			t.Errorf("DropSSODomain = %v, want %v", err, want)
+		}
+	}
+	if got, _, err := c.GetSSOConnection(ctx, made.ID); err != nil || len(got.Domains) != 0 {
+		t.Errorf("GetSSOConnection = %+v, %v; want no domains", got, err)
+	}
+	told := slices.DeleteFunc(s.events(identity.OwnerTenant), func(e guard.Entry) bool { return e.Action != guard.ActionSSODomainDropped })
+	if len(told) != 1 || told[0].Target != made.ID || told[0].Actor == "" || told[0].RequestID == "" || told[0].Detail["domain"] != "acme.example" {
+		t.Errorf("the operator's log has %+v, want the domain once", told)
 	}
 	if err := c.DeleteSSOConnection(ctx, made.ID); err != nil {
 		t.Errorf("DeleteSSOConnection = %v", err)
@@ -110,14 +128,14 @@ func TestWhoMaySignInIsChangedWithATrace(t *testing.T) {
 	s.wantProblem(s.do(request{"POST", at + "/verify", owner, "", "application/json", `{"domain":"acme.example"}`}), 409, client.ProblemCodeConflict, "")
 	s.zone["_levqor.acme.example."] = made.Domains[0].RecordValue
 	send("POST", at+"/verify", `{"domain":"acme.example"}`)
-	send("PATCH", at, `{"required":true,"trust_mfa":true,"client_secret":"hunter3-canary"}`)
+	send("PATCH", at, `{"required":true,"trust_mfa":true,"trust_email":true,"client_secret":"hunter3-canary"}`)
 	send("DELETE", at, "")
 	me := "key_" + owner[9:31]
 	all := s.events(acme.ID.String())
 	wantLines(t, say(all), []string{
-		"sso.created success by " + me + " on " + made.ID + ", 1 map[domains_added:acme.example issuer:https://login.acme.example required:false role:member trust_mfa:false]",
+		"sso.created success by " + me + " on " + made.ID + ", 1 map[domains_added:acme.example issuer:https://login.acme.example required:false role:member trust_email:false trust_mfa:false]",
 		"sso.verified success by " + me + " on " + made.ID + ", 1 map[domain:acme.example]",
-		"sso.changed success by " + me + " on " + made.ID + ", 1 map[issuer:https://login.acme.example required:true role:member secret_changed:true trust_mfa:true]",
+		"sso.changed success by " + me + " on " + made.ID + ", 1 map[issuer:https://login.acme.example required:true role:member secret_changed:true trust_email:true trust_mfa:true]",
 		"sso.deleted success by " + me + " on " + made.ID + ", 1 map[]",
 	})
 }

@@ -117,9 +117,14 @@ type TenantStore interface {
 // ErrLastOwner and change nothing, and of calls at the same time that would do so
 // together one does.
 type MemberStore interface {
-	// AddMember makes a user a member of a tenant. It returns ErrNotFound if there is no
-	// such tenant or user, and ErrAlreadyMember if the user is a member.
+	// AddMember makes a user a member of a tenant, and forgets that they were removed from
+	// it. It returns ErrNotFound if there is no such tenant or user, and ErrAlreadyMember if
+	// the user is a member.
 	AddMember(ctx context.Context, member Member, now time.Time) (Member, error)
+
+	// JoinMember makes a user a member as AddMember does, unless they were removed from the
+	// tenant, also by a call at the same time that ends first: then it returns ErrRemoved.
+	JoinMember(ctx context.Context, member Member, now time.Time) (Member, error)
 
 	// FindMember returns a member of a tenant. It returns ErrNotFound if the user is none,
 	// and also while the user is disabled, so that nobody acts for them.
@@ -130,8 +135,9 @@ type MemberStore interface {
 	ChangeMember(ctx context.Context, tenant TenantID, user UserID, grant Grant) (Member, error)
 
 	// RemoveMember ends a user's place in a tenant, also if the user is disabled, and what
-	// they have made in it, as DisableUser does. It returns ErrNotFound if the user is no
-	// member of it.
+	// they have made in it, as DisableUser does. It keeps that they were removed from this
+	// tenant, for JoinMember, until the tenant or the user is forgotten. It returns
+	// ErrNotFound if the user is no member of it.
 	RemoveMember(ctx context.Context, tenant TenantID, user UserID, now time.Time) error
 
 	// Members returns up to limit members of a tenant, disabled ones too, in the order of
@@ -152,7 +158,7 @@ type DeletionStore interface {
 	// begun too, or ErrNotFound, and ErrOwnerTenant for that one.
 	DeleteTenant(ctx context.Context, id TenantID, now time.Time) (Tenant, error)
 
-	// ForgetTenant removes a tenant whose deletion has begun. It does nothing if it is
+	// ForgetTenant removes a tenant whose deletion has begun, with who was removed from it. It does nothing if it is
 	// gone, and returns ErrConflict if the deletion has not begun.
 	ForgetTenant(ctx context.Context, id TenantID) error
 
@@ -165,7 +171,8 @@ type DeletionStore interface {
 	// owner of a tenant that has other members or cannot be deleted.
 	DeleteUser(ctx context.Context, id UserID, now time.Time) (User, []Tenant, error)
 
-	// ForgetUser removes a user whose deletion has begun, with their undos and the links of
+	// ForgetUser removes a user whose deletion has begun, with their undos, from which tenants
+	// they were removed and the links of
 	// package login on the same database by which they would move to another address; the
 	// addresses are free from then on. It does nothing if the user is gone, and returns
 	// ErrConflict if the deletion has not begun.

@@ -52,6 +52,9 @@ var (
 	// ErrAlreadyMember reports that the user is a member of the tenant. It is an
 	// [ErrConflict].
 	ErrAlreadyMember error = &fault.Error{Kind: ErrConflict, Code: "already_member", Detail: "the user is a member of the tenant"}
+	// ErrRemoved reports that the user has been removed from the tenant or has left it, and
+	// has not been invited again. It is an [ErrForbidden].
+	ErrRemoved error = &fault.Error{Kind: ErrForbidden, Code: "removed", Detail: "the account was removed from the team, or has left it: ask for an invitation"}
 	// ErrOwnerTenant reports that the owner's tenant cannot be deleted. It is an
 	// [ErrConflict].
 	ErrOwnerTenant error = &fault.Error{Kind: ErrConflict, Code: "owner_tenant", Detail: "the owner's tenant cannot be deleted"}

@@ -40,7 +40,7 @@ type InvitationStore interface {
 	RevokeInvitation(ctx context.Context, tenant TenantID, id InvitationID, now time.Time) error
 
 	// AcceptInvitation removes an invitation and makes a user the member that it offers,
-	// and returns the member. Whoever is a member already stays what they are, but an open
+	// and returns the member; that they were removed from the tenant is forgotten. Whoever is a member already stays what they are, but an open
 	// invitation makes an owner of them. Of any number of callers at once, in any number of
 	// processes, one accepts; the others get ErrNotFound, as where there is no such
 	// invitation or user.

@@ -3,19 +3,34 @@ package identity
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // AddMember makes a user a member of a tenant. It returns an ErrInvalid that names each
 // wrong field, ErrNotFound if there is no such tenant or user, and ErrAlreadyMember.
 func (d *Directory) AddMember(ctx context.Context, tenant TenantID, user UserID, grant Grant) (Member, error) {
-	if err := errors.Join(grant.validate()...); err != nil {
-		return Member{}, wrap("add member", err)
-	}
-	if err := grant.heldBy(d.by, tenant); err != nil {
-		return Member{}, wrap("add member", err)
-	}
-	member, err := d.store.AddMember(ctx, Member{Tenant: tenant, User: user, Grant: grant.sorted()}, d.now())
+	member, err := d.place(ctx, Member{Tenant: tenant, User: user, Grant: grant}, d.store.AddMember)
 	return member, wrap("add member", err)
+}
+
+// Join is [Directory.AddMember] for a user whom nobody of the tenant has asked for now, such as
+// one whom its identity provider sends. It returns ErrRemoved for whoever has been removed
+// from the tenant or has left it, until they accept an invitation or are added.
+func (d *Directory) Join(ctx context.Context, tenant TenantID, user UserID, grant Grant) (Member, error) {
+	member, err := d.place(ctx, Member{Tenant: tenant, User: user, Grant: grant}, d.store.JoinMember)
+	return member, wrap("join", err)
+}
+
+// place checks a member and stores it.
+func (d *Directory) place(ctx context.Context, m Member, store func(context.Context, Member, time.Time) (Member, error)) (Member, error) {
+	if err := errors.Join(m.validate()...); err != nil {
+		return Member{}, err
+	}
+	if err := m.heldBy(d.by, m.Tenant); err != nil {
+		return Member{}, err
+	}
+	m.Grant = m.sorted()
+	return store(ctx, m, d.now())
 }
 
 // FindMember returns a member of a tenant as it is now, or ErrNotFound: for users who
@@ -42,7 +57,7 @@ func (d *Directory) ChangeRole(ctx context.Context, tenant TenantID, user UserID
 
 // RemoveMember ends a user's place in a tenant, at once, and with it the tenant's API keys
 // and invitations that the user has made, or that keys of theirs have made, the keys within
-// [CacheTTL]. It returns ErrNotFound if the
+// [CacheTTL]. They come back by an invitation and not by [Directory.Join]. It returns ErrNotFound if the
 // user is no member, and ErrLastOwner if no other owner would remain.
 func (d *Directory) RemoveMember(ctx context.Context, tenant TenantID, user UserID) error {
 	if err := d.mayChange(ctx, tenant, user); err != nil {

@@ -35,6 +35,7 @@ func (s *MemDirectory) ForgetTenant(_ context.Context, id TenantID) error {
 		return ErrConflict
 	}
 	delete(s.tenants, id)
+	maps.DeleteFunc(s.removed, func(p memPlace, _ bool) bool { return p.tenant == id })
 	return nil
 }
 
@@ -97,6 +98,7 @@ func (s *MemDirectory) forgetUser(id UserID) error {
 		return ErrConflict
 	}
 	delete(s.users, id)
+	maps.DeleteFunc(s.removed, func(p memPlace, _ bool) bool { return p.user == id })
 	maps.DeleteFunc(s.undos, func(_ UndoID, u Undo) bool { return u.User == id })
 	return nil
 }

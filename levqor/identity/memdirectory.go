@@ -20,6 +20,7 @@ type MemDirectory struct {
 	users   map[UserID]User
 	tenants map[TenantID]memTenant
 	members map[memPlace]Member
+	removed map[memPlace]bool // and not added again
 
 	invitations map[InvitationID]Invitation
 	undos       map[UndoID]Undo
@@ -33,7 +34,7 @@ func NewMemDirectory(keys *MemKeyStore) *MemDirectory {
 	owner := Tenant{ID: OwnerTenantID, Name: OwnerTenant, CreatedAt: timeid.Instant(time.Time{})}
 	return &MemDirectory{
 		keys: keys, users: map[UserID]User{}, tenants: map[TenantID]memTenant{OwnerTenantID: {Tenant: owner}},
-		members: map[memPlace]Member{}, invitations: map[InvitationID]Invitation{}, undos: map[UndoID]Undo{},
+		members: map[memPlace]Member{}, removed: map[memPlace]bool{}, invitations: map[InvitationID]Invitation{}, undos: map[UndoID]Undo{},
 	}
 }
 
@@ -42,11 +43,13 @@ func NewMemDirectory(keys *MemKeyStore) *MemDirectory {
 func (s *MemDirectory) Snapshot() (restore func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	users, tenants, members, invitations, undos := maps.Clone(s.users), maps.Clone(s.tenants), maps.Clone(s.members), maps.Clone(s.invitations), maps.Clone(s.undos)
+	users, tenants, members, removed := maps.Clone(s.users), maps.Clone(s.tenants), maps.Clone(s.members), maps.Clone(s.removed)
+	invitations, undos := maps.Clone(s.invitations), maps.Clone(s.undos)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.users, s.tenants, s.members, s.invitations, s.undos = users, tenants, members, invitations, undos
+		s.users, s.tenants, s.members, s.removed = users, tenants, members, removed
+		s.invitations, s.undos = invitations, undos
 	}
 }
 

@@ -17,6 +17,20 @@ type memPlace struct {
 func (s *MemDirectory) AddMember(_ context.Context, member Member, now time.Time) (Member, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.add(member, now)
+}
+
+// JoinMember implements [MemberStore].
+func (s *MemDirectory) JoinMember(_ context.Context, member Member, now time.Time) (Member, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removed[memPlace{member.Tenant, member.User}] {
+		return Member{}, ErrRemoved
+	}
+	return s.add(member, now)
+}
+
+func (s *MemDirectory) add(member Member, now time.Time) (Member, error) {
 	if _, err := s.tenant(member.Tenant); err != nil {
 		return Member{}, err
 	}
@@ -70,6 +84,7 @@ func (s *MemDirectory) RemoveMember(_ context.Context, tenant TenantID, user Use
 		return ErrLastOwner
 	}
 	delete(s.members, memPlace{tenant, user})
+	s.removed[memPlace{tenant, user}] = true
 	s.endMade(user, tenant, time.Time{}, timeid.Instant(now))
 	return nil
 }
@@ -114,7 +129,10 @@ func (s *MemDirectory) isAlone(m Member) bool {
 	return true
 }
 
-func (s *MemDirectory) put(m Member) { s.members[memPlace{m.Tenant, m.User}] = m.clone() }
+func (s *MemDirectory) put(m Member) {
+	s.members[memPlace{m.Tenant, m.User}] = m.clone()
+	delete(s.removed, memPlace{m.Tenant, m.User})
+}
 
 func (m Member) clone() Member {
 	m.Scopes = slices.Clone(m.Scopes)

@@ -31,6 +31,30 @@ var deletionCases = map[string]func(*env){
 		want(20, false)
 		want(21, true)
 	},
+	"who was removed is forgotten with their tenant, and with the user": func(e *env) {
+		e.tenant(20, 7)
+		e.tenant(21, 9)
+		for _, user := range []identity.UserID{8, 10} {
+			e.member(20, user, identity.RoleMember)
+			e.remove(20, user)
+			e.member(21, user, identity.RoleMember)
+			e.remove(21, user)
+		}
+		_, _, err := e.Directory.DeleteUser(e.ctx, 8, t0)
+		if err := errors.Join(err, e.Directory.ForgetUser(e.ctx, 8)); err != nil {
+			e.Fatalf("ForgetUser = %v", err)
+		}
+		e.user(8)
+		e.wantJoin(20, 8, nil, "the user from before is forgotten")
+		e.wantJoin(20, 10, identity.ErrRemoved, "another user is forgotten")
+		_, err = e.Directory.DeleteTenant(e.ctx, 20, t0)
+		if err := errors.Join(err, e.Directory.ForgetTenant(e.ctx, 20)); err != nil {
+			e.Fatalf("ForgetTenant = %v", err)
+		}
+		e.tenant(20, 7)
+		e.wantJoin(20, 10, nil, "the tenant from before is forgotten")
+		e.wantJoin(21, 10, identity.ErrRemoved, "another tenant is forgotten")
+	},
 	"what a disabled user has made ends in all tenants, and stays so": func(e *env) {
 		want := e.made()
 		e.disable(8)

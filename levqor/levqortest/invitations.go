@@ -128,6 +128,17 @@ var invitationCases = map[string]func(*env){
 		e.wantErr(err, identity.ErrNotFound, "it was accepted")
 		e.wantInvitations(20, t0)
 	},
+	"whoever accepts was not removed": func(e *env) {
+		e.tenant(20, 7)
+		e.member(20, 8, identity.RoleMember)
+		e.remove(20, 8)
+		e.invite(20, 50, "a@example.com")
+		e.wantJoin(20, 8, identity.ErrRemoved, "the user has not accepted yet")
+		if _, err := e.Invitations.AcceptInvitation(e.ctx, 50, 8, t0); err != nil {
+			e.Errorf("AcceptInvitation = %v", err)
+		}
+		e.wantJoin(20, 8, identity.ErrAlreadyMember, "the user has accepted")
+	},
 	"a member who accepts stays what they are": func(e *env) {
 		e.tenant(20, 7)
 		e.invite(20, 50, "a@example.com")

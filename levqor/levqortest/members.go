@@ -1,6 +1,7 @@
 package levqortest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,6 +66,67 @@ var memberCases = map[string]func(*env){
 		}
 		e.wantMembers(20, 7, 9)
 		e.wantMembers(21, 8)
+	},
+	"whoever was removed joins that tenant no more": func(e *env) {
+		e.tenant(20, 7)
+		e.tenant(21, 9)
+		e.user(10)
+		e.member(20, 8, identity.RoleMember)
+		e.wantJoin(20, 8, identity.ErrAlreadyMember, "the user is a member")
+		e.wantJoin(22, 8, identity.ErrNotFound, "there is no such tenant")
+		e.wantJoin(20, 11, identity.ErrNotFound, "there is no such user")
+		e.remove(20, 8)
+		for range 2 {
+			e.wantJoin(20, 8, identity.ErrRemoved, "the user was removed")
+		}
+		e.wantMembers(20, 7)
+		e.wantJoin(21, 8, nil, "it is another tenant")
+		want := identity.Member{Tenant: 20, User: 10, Grant: identity.Grant{Role: identity.RoleViewer, Scopes: []string{"jobs:write"}}}
+		got, err := e.Directory.JoinMember(e.ctx, want, t0)
+		want.CreatedAt = t0
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			e.Errorf("JoinMember = %v, %v; want %v", got, err, want)
+		}
+		e.wantMembers(20, 7, 10)
+	},
+	"whoever is added again was not removed": func(e *env) {
+		e.tenant(20, 7)
+		e.member(20, 8, identity.RoleMember)
+		e.remove(20, 8)
+		err := e.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
+			_, err := tx.Directory.AddMember(ctx, identity.Member{Tenant: 20, User: 8, Grant: identity.Grant{Role: identity.RoleViewer}}, t0)
+			return errors.Join(err, errBoom)
+		})
+		e.wantErr(err, errBoom, "the transaction was rolled back")
+		e.wantJoin(20, 8, identity.ErrRemoved, "it was rolled back that the user was added")
+		e.member(20, 8, identity.RoleMember)
+		e.wantJoin(20, 8, identity.ErrAlreadyMember, "the user was added")
+		e.remove(20, 8)
+		e.wantJoin(20, 8, identity.ErrRemoved, "the user was removed again")
+	},
+	"nobody joins while they are removed": func(e *env) {
+		e.tenant(20, 7)
+		for user := identity.UserID(10); user < 40; user++ {
+			e.member(20, user, identity.RoleMember)
+		}
+		var wg sync.WaitGroup
+		for user := identity.UserID(10); user < 40; user++ {
+			for range 3 {
+				wg.Go(func() {
+					_, err := e.Directory.JoinMember(e.ctx, identity.Member{Tenant: 20, User: user, Grant: identity.Grant{Role: identity.RoleViewer}}, time.Time{})
+					if !errors.Is(err, identity.ErrAlreadyMember) && !errors.Is(err, identity.ErrRemoved) {
+						e.Errorf("JoinMember = %v, want that the user is a member or was removed", err)
+					}
+				})
+			}
+			wg.Go(func() {
+				if err := e.Directory.RemoveMember(e.ctx, 20, user, time.Time{}); err != nil {
+					e.Errorf("RemoveMember = %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		e.wantMembers(20, 7)
 	},
 	"members come page by page": func(e *env) {
 		e.tenant(20, 7)
@@ -183,6 +245,20 @@ func (e *env) member(tenant identity.TenantID, user identity.UserID, role identi
 	if _, err := e.Directory.AddMember(e.ctx, identity.Member{Tenant: tenant, User: user, Grant: identity.Grant{Role: role}}, t0); err != nil {
 		e.Fatalf("AddMember = %v", err)
 	}
+}
+
+func (e *env) remove(tenant identity.TenantID, user identity.UserID) {
+	e.Helper()
+	if err := e.Directory.RemoveMember(e.ctx, tenant, user, t0); err != nil {
+		e.Fatalf("RemoveMember = %v", err)
+	}
+}
+
+// wantJoin lets a user join a tenant as a viewer.
+func (e *env) wantJoin(tenant identity.TenantID, user identity.UserID, want error, promise string) {
+	e.Helper()
+	_, err := e.Directory.JoinMember(e.ctx, identity.Member{Tenant: tenant, User: user, Grant: identity.Grant{Role: identity.RoleViewer}}, t0)
+	e.wantErr(err, want, promise)
 }
 
 func (e *env) wantMembers(tenant identity.TenantID, want ...identity.UserID) {

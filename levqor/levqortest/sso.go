@@ -24,7 +24,7 @@ var connectionCases = map[string]func(*env){
 	"everything about a connection is kept": func(e *env) {
 		e.tenant(20, 7)
 		want := connection(30, 20, "a.example", "b.example")
-		want.Required, want.TrustMFA = true, true
+		want.Required, want.TrustMFA, want.TrustEmail = true, true, true
 		given := want
 		given.Domains = slices.Clone(want.Domains)
 		given.Domains[0].VerifiedAt = t0 // is for VerifyDomain to say
@@ -98,6 +98,8 @@ var connectionCases = map[string]func(*env){
 			{sso.Change{Role: new(identity.RoleMember)}, func() { want.Role = identity.RoleMember }},
 			{sso.Change{Required: new(true)}, func() { want.Required = true }},
 			{sso.Change{TrustMFA: new(true)}, func() { want.TrustMFA = true }},
+			{sso.Change{TrustEmail: new(true)}, func() { want.TrustEmail = true }},
+			{sso.Change{TrustMFA: new(false)}, func() { want.TrustMFA = false }},
 			{sso.Change{Required: new(false)}, func() { want.Required = false }},
 		} {
 			change.set()

@@ -354,6 +354,61 @@ func TestAVerifiedAddressMayBeSaidAsText(t *testing.T) {
 	w.wantRefused(err, sso.ErrEmailUnverified)
 }
 
+func TestAnAddressOfWhichNothingIsSaidCountsWhereTheTenantSaysSo(t *testing.T) {
+	w := newWorld(t, oidclogin.Options{})
+	trust := func(trust bool) {
+		t.Helper()
+		if _, err := w.app.SSO.Update(t.Context(), w.tenant.ID, w.conn.ID, sso.ConnectionChange{TrustEmail: &trust}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(true)
+	inToken, inUserInfo := maps.Clone(w.fake.claims), maps.Clone(w.fake.claims)
+	delete(inUserInfo, "email")
+	for _, c := range []struct {
+		name, email string
+		verified    any
+		want        error
+	}{
+		{"nothing is said", "ada@acme.example", nothing, nil},
+		{"a domain that is claimed, not verified", "ada@unproved.example", nothing, sso.ErrForeignDomain},
+		{"a domain of others", "ada@gmail.com", nothing, sso.ErrForeignDomain},
+		{"it is not verified", "ada@acme.example", false, sso.ErrEmailUnverified},
+		{"it is not verified, as text", "ada@acme.example", "false", sso.ErrEmailUnverified},
+		{"what is said cannot be read", "ada@acme.example", "", sso.ErrEmailUnverified},
+		{"neither one nor the other", "ada@acme.example", 1, sso.ErrEmailUnverified},
+	} {
+		said := map[string]any{"email": c.email, "email_verified": c.verified}
+		if c.verified == nothing {
+			delete(said, "email_verified")
+		}
+		delete(inToken, "email_verified")
+		w.fake.claims = inToken
+		maps.Copy(w.fake.claims, said)
+		if _, err := w.signIn(); !errors.Is(err, c.want) {
+			t.Errorf("%s: Finish = %v, want %v", c.name, err, c.want)
+		}
+		if c.verified == "" || c.verified == 1 {
+			continue // package oidc reads no such user info
+		}
+		w.fake.claims = inUserInfo
+		w.fake.userInfo = map[string]any{"sub": "s1"}
+		maps.Copy(w.fake.userInfo, said)
+		if _, err := w.signIn(); !errors.Is(err, c.want) {
+			t.Errorf("%s in the user info: Finish = %v, want %v", c.name, err, c.want)
+		}
+	}
+	trust(false)
+	delete(inToken, "email_verified")
+	inToken["email"] = "ada@acme.example"
+	w.fake.claims = inToken
+	_, err := w.signIn()
+	w.wantRefused(err, sso.ErrEmailUnverified)
+}
+
+// nothing is a claim that is not there.
+const nothing = "nothing"
+
 func TestAnAddressMayComeFromUserInfo(t *testing.T) {
 	w := newWorld(t, oidclogin.Options{})
 	delete(w.fake.claims, "email")
@@ -382,7 +437,15 @@ func TestUsersWithoutAccessAreRefused(t *testing.T) {
 		}, sso.ErrNoAccess},
 		"removed from the tenant": {true, func(w *world, u identity.User) error {
 			return w.app.Directory.RemoveMember(w.Context(), w.tenant.ID, u.ID)
-		}, sso.ErrNoAccess},
+		}, sso.ErrRemoved},
+		"removed before they came": {false, func(w *world, u identity.User) error {
+			_, err := w.app.Directory.AddMember(w.Context(), w.tenant.ID, u.ID, identity.Grant{Role: identity.RoleViewer})
+			return errors.Join(err, w.app.Directory.RemoveMember(w.Context(), w.tenant.ID, u.ID))
+		}, sso.ErrRemoved},
+		"they left before they came": {false, func(w *world, u identity.User) error {
+			_, err := w.app.Directory.AddMember(w.Context(), w.tenant.ID, u.ID, identity.Grant{Role: identity.RoleViewer})
+			return errors.Join(err, w.app.Directory.Leave(w.Context(), w.tenant.ID, u.ID))
+		}, sso.ErrRemoved},
 		"of a domain that was given up": {true, func(w *world, _ identity.User) error {
 			_, err := w.app.SSO.Update(w.Context(), w.tenant.ID, w.conn.ID, sso.ConnectionChange{Domains: &[]string{"other.example"}})
 			return err

@@ -86,7 +86,7 @@ func (p *RelyingParty) redeem(ctx context.Context, provider *provider, config *o
 	if err := p.checkClaims(said, verified.Audience, config.ClientID); err != nil {
 		return sso.Claims{}, nil, "ID token", err
 	}
-	result := sso.Claims{Subject: verified.Subject, Email: said.Email, EmailVerified: bool(said.EmailVerified), Hosted: said.Hosted, Name: said.Name, MFA: said.mfa()}
+	result := said.of(sso.Claims{Subject: verified.Subject, Hosted: said.Hosted, Name: said.Name, MFA: said.mfa()})
 	if result.Email == "" && provider.UserInfoEndpoint() != "" {
 		result, step, err := provider.askFor(ctx, token, result)
 		return result, said.AuthTime, step, err
@@ -154,20 +154,34 @@ func (p *provider) askFor(ctx context.Context, token *oauth2.Token, about sso.Cl
 	if info.Subject != about.Subject {
 		return sso.Claims{}, "userinfo", cause("the user info is about another subject")
 	}
-	about.Email, about.EmailVerified = info.Email, info.EmailVerified
-	return about, "", nil
+	var said address
+	if err := info.Claims(&said); err != nil {
+		return sso.Claims{}, "userinfo", cause("the user info cannot be read")
+	}
+	return said.of(about), "", nil
+}
+
+// address is what a provider says of somebody's e-mail address.
+type address struct {
+	Email    string `json:"email"`
+	Verified truth  `json:"email_verified"`
+}
+
+// of puts it into claims.
+func (a address) of(about sso.Claims) sso.Claims {
+	about.Email, about.EmailVerified, about.EmailUntold = a.Email, a.Verified.yes, !a.Verified.told
+	return about
 }
 
 // claims are those of an ID token that package oidc does not read.
 type claims struct {
-	Email         string   `json:"email"`
-	EmailVerified truth    `json:"email_verified"`
-	Name          string   `json:"name"`
-	Hosted        string   `json:"hd"` // Google's
-	Party         string   `json:"azp"`
-	AuthTime      *float64 `json:"auth_time"`
-	Context       string   `json:"acr"`
-	Methods       words    `json:"amr"`
+	address
+	Name     string   `json:"name"`
+	Hosted   string   `json:"hd"` // Google's
+	Party    string   `json:"azp"`
+	AuthTime *float64 `json:"auth_time"`
+	Context  string   `json:"acr"`
+	Methods  words    `json:"amr"`
 }
 
 // maxSkew is how far the clock of a provider may be off.
@@ -207,12 +221,14 @@ func (c claims) mfa() bool {
 	return slices.Contains(mfaContexts, c.Context) || slices.Contains(c.Methods, mfaMethod) || has(possession) && has(personal)
 }
 
-// truth is a boolean, which some providers write as a text.
-type truth bool
+// truth is a boolean, which some providers write as a text and others leave out.
+type truth struct{ told, yes bool }
 
-// UnmarshalJSON implements [json.Unmarshaler].
+// UnmarshalJSON implements [json.Unmarshaler]. Null says nothing; what is neither true nor
+// nothing is false.
 func (t *truth) UnmarshalJSON(raw []byte) error {
-	*t = string(raw) == "true" || string(raw) == `"true"`
+	text := string(raw)
+	*t = truth{told: text != "null", yes: text == "true" || text == `"true"`}
 	return nil
 }
 

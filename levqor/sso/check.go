@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -61,8 +62,49 @@ func checkIssuer(issuer string) error {
 	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
 		return fault.Invalid("/issuer", "invalid_format", "must be an https URL")
 	}
+	if shared(issuer) {
+		return fault.Invalid("/issuer", "invalid_format", "must be that of one Microsoft Entra tenant, with the tenant's ID")
+	}
 	return nil
 }
+
+// checkTrust refuses to take a provider's word for addresses of which it says nothing where
+// it has people of many organisations, each of which gives its own whatever address it likes.
+// A connection from before issuers were checked may have such a one.
+func checkTrust(issuer string) error {
+	if shared(issuer) {
+		return fault.Invalid("/trust_email", "unsupported", "needs an issuer that is one Microsoft Entra tenant's, with the tenant's ID")
+	}
+	return nil
+}
+
+// shared reports whether an issuer is one of Microsoft's that is not of one tenant: whoever
+// administers any tenant there can set the e-mail claim of its people to the address of
+// anybody ("nOAuth"), and accounts of private persons have no organisation at all. Tenants are
+// named by their IDs in issuers; everything else, such as "common", is for all of them.
+func shared(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil || !slices.ContainsFunc(entraHosts, func(host string) bool { return within(u.Hostname(), host) }) {
+		return false
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	return !entraTenant.MatchString(tenant) || strings.EqualFold(tenant, entraPersonal)
+}
+
+// within reports whether a host is a domain or below it.
+func within(host, domain string) bool {
+	host = strings.ToLower(strings.TrimRight(host, "."))
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
+
+// entraHosts have the tenants of Microsoft Entra ID, of all clouds and both versions of its
+// tokens.
+var entraHosts = []string{"microsoftonline.com", "microsoftonline.us", "microsoftonline.cn", "chinacloudapi.cn", "windows.net"}
+
+var entraTenant = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
+// entraPersonal is the tenant of all personal accounts, which the metadata of "consumers" names.
+const entraPersonal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 func checkText(field, text string, most int) error {
 	if text == "" || len(text) > most || !plain(text) {

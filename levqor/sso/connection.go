@@ -61,6 +61,10 @@ type Connection struct {
 	// TrustMFA says that a second factor which the provider has checked counts, within
 	// this tenant.
 	TrustMFA bool
+	// TrustEmail says that an address in a verified domain counts as the person's also if
+	// the provider says nothing of whether it is, as Microsoft Entra ID does; never if it says
+	// that it is not.
+	TrustEmail bool
 	// CreatedAt is when the connection was stored.
 	CreatedAt time.Time
 }

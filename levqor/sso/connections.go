@@ -82,6 +82,10 @@ type NewConnection struct {
 	Required bool
 	// TrustMFA says that a second factor which the provider has checked counts.
 	TrustMFA bool
+	// TrustEmail says that addresses in verified domains count also if the provider does not
+	// tell whether they are the person's. It is for providers at which nobody but the
+	// tenant's own administrators gives people their addresses.
+	TrustEmail bool
 }
 
 // Create makes a connection of a tenant. It returns an ErrInvalid that names each wrong
@@ -94,7 +98,7 @@ func (c *Connections) Create(ctx context.Context, tenant identity.TenantID, n Ne
 	for range 5 { // until an ID is not taken
 		made := Connection{
 			ID: ConnectionID(c.ids.Next(c.instant())), Tenant: tenant, Issuer: n.Issuer, ClientID: n.ClientID,
-			Domains: domains, Role: n.Role, Required: n.Required, TrustMFA: n.TrustMFA,
+			Domains: domains, Role: n.Role, Required: n.Required, TrustMFA: n.TrustMFA, TrustEmail: n.TrustEmail,
 		}
 		if made.ClientSecret, err = c.sealer.Seal([]byte(n.ClientSecret), aad(made.ID)); err != nil {
 			return Connection{}, wrap("create connection", err)
@@ -150,15 +154,27 @@ type ConnectionChange struct {
 	Required *bool
 	// TrustMFA is the new setting.
 	TrustMFA *bool
+	// TrustEmail is the new setting.
+	TrustEmail *bool
 }
 
 // Update changes a tenant's connection. It returns an ErrInvalid that names each wrong
-// field, or ErrNotFound if the tenant has none with that ID.
+// field, also for a TrustEmail where the issuer is that of many organisations, or ErrNotFound
+// if the tenant has none with that ID.
 func (c *Connections) Update(ctx context.Context, tenant identity.TenantID, id ConnectionID, change ConnectionChange) (Connection, error) {
-	stored := Change{ClientID: change.ClientID, Role: change.Role, Required: change.Required, TrustMFA: change.TrustMFA}
+	stored := Change{ClientID: change.ClientID, Role: change.Role, Required: change.Required, TrustMFA: change.TrustMFA, TrustEmail: change.TrustEmail}
 	domains, err := change.check()
 	if err != nil {
 		return Connection{}, wrap("update connection", err)
+	}
+	if change.TrustEmail != nil && *change.TrustEmail {
+		found, err := c.get(ctx, tenant, id)
+		if err == nil {
+			err = checkTrust(found.Issuer)
+		}
+		if err != nil {
+			return Connection{}, wrap("update connection", err)
+		}
 	}
 	if change.Domains != nil {
 		stored.Domains = &domains
@@ -267,6 +283,35 @@ func (c *Connections) lookUp(ctx context.Context, domain Domain) ([]string, erro
 		return nil, fault.Opaque(ErrUnavailable, err)
 	}
 	return texts, nil
+}
+
+// Holder returns the connection that has verified a canonical domain, or ErrNotFound if
+// there is none.
+func (c *Connections) Holder(ctx context.Context, domain string) (Connection, error) {
+	found, err := c.store.FindByDomain(ctx, domain)
+	return found, wrap("find holder", err)
+}
+
+// Drop takes a canonical domain from a tenant's connection that has verified it, and its
+// claim with it: who claims it again has to prove it by another token. It returns the
+// connection as it was, or ErrNotFound if it has not verified the domain. Call it with
+// a store of a transaction that holds the tenant, or it may undo what others change.
+func (c *Connections) Drop(ctx context.Context, tenant identity.TenantID, id ConnectionID, domain string) (Connection, error) {
+	before, err := c.drop(ctx, tenant, id, domain)
+	return before, wrap("drop domain", err)
+}
+
+func (c *Connections) drop(ctx context.Context, tenant identity.TenantID, id ConnectionID, domain string) (Connection, error) {
+	before, err := c.get(ctx, tenant, id)
+	if err != nil {
+		return Connection{}, err
+	}
+	if !before.Speaks(domain) {
+		return Connection{}, ErrNotFound
+	}
+	rest := slices.DeleteFunc(slices.Clone(before.Domains), func(d Domain) bool { return d.Name == domain })
+	_, err = c.store.UpdateConnection(ctx, tenant, id, Change{Domains: &rest})
+	return before, err
 }
 
 // Secret returns the client secret of a connection.

@@ -102,6 +102,7 @@ func (s *MemStore) UpdateConnection(_ context.Context, tenant identity.TenantID,
 		set(&c.Role, change.Role)
 		set(&c.Required, change.Required)
 		set(&c.TrustMFA, change.TrustMFA)
+		set(&c.TrustEmail, change.TrustEmail)
 		if change.Domains == nil {
 			return nil
 		}

@@ -19,6 +19,8 @@ type Claims struct {
 	Email string
 	// EmailVerified says that the provider knows the address to be the person's.
 	EmailVerified bool
+	// EmailUntold says that the provider does not tell whether it knows that.
+	EmailUntold bool
 	// Hosted is the domain of the organisation to which the account belongs, where a
 	// provider has others besides; empty if it belongs to none or the provider does not
 	// tell.
@@ -52,16 +54,16 @@ type Login struct {
 // time, it is the user with the verified address, who is made if there is none, becomes a
 // member of the tenant unless they are one, and is linked with the subject. From then on
 // it is the subject that counts, since an address may be given to another person at the
-// provider; a member who is removed is refused as long as the link lasts. Whoever was
-// removed without a link, because they never came by this provider or were unlinked, joins
-// as a newcomer: it is the provider that says who belongs to the organisation, so people
-// are to be removed there first. Each tenant learns anew who a subject
+// provider. Whoever was removed from the tenant, or has left it, is refused until they accept an
+// invitation, though the provider sends them: it says who belongs to the organisation, and
+// the tenant who of them is its member. Each tenant learns anew who a subject
 // is: what one has a provider say binds no other, nor does it outlive a domain's sale.
 //
 // Call it with stores that are bound to one transaction. It returns ErrNotFound if there
 // is no such connection, an ErrInvalid for claims that cannot be, ErrEmailUnverified,
 // ErrForeignDomain if the address or that of the linked user is in no verified domain of
-// the connection, or is that of an account at Google of no such domain, ErrOtherSubject and ErrNoAccess.
+// the connection, or is that of an account at Google of no such domain, ErrOtherSubject,
+// ErrRemoved and ErrNoAccess.
 func (c *Connections) SignIn(ctx context.Context, people *identity.Directory, id ConnectionID, claims Claims) (Login, error) {
 	login, err := c.signIn(ctx, people, id, claims)
 	return login, wrap("sign in", err)
@@ -97,7 +99,7 @@ func (c Connection) admit(claims Claims) (identity.Email, error) {
 	if claims.Subject == "" || len(claims.Subject) > maxSubject || !plain(claims.Subject) {
 		return identity.Email{}, fault.Invalid("/sub", "out_of_range", "must have 1 to 255 bytes")
 	}
-	if !claims.EmailVerified {
+	if !claims.EmailVerified && (!claims.EmailUntold || !c.TrustEmail) {
 		return identity.Email{}, ErrEmailUnverified
 	}
 	email, err := identity.ParseEmail(claims.Email)
@@ -134,7 +136,7 @@ func (c *Connections) join(ctx context.Context, people *identity.Directory, conn
 	if err := c.link(ctx, link); err != nil {
 		return Login{}, err
 	}
-	_, err = people.AddMember(ctx, connection.Tenant, user.ID, identity.Grant{Role: connection.Role})
+	_, err = people.Join(ctx, connection.Tenant, user.ID, identity.Grant{Role: connection.Role})
 	joined := err == nil
 	if errors.Is(err, identity.ErrAlreadyMember) {
 		err = nil
@@ -159,14 +161,18 @@ func (c *Connections) link(ctx context.Context, link Link) error {
 // domains is not the tenant's to sign in any more.
 func (c *Connections) comeBack(ctx context.Context, people *identity.Directory, connection Connection, link Link) (identity.User, error) {
 	user, err := people.FindUser(ctx, link.User)
-	if err == nil && !connection.Speaks(user.Email.Domain()) {
+	if errors.Is(err, identity.ErrNotFound) || err == nil && !user.DisabledAt.IsZero() {
+		return identity.User{}, ErrNoAccess
+	}
+	if err != nil {
+		return identity.User{}, err
+	}
+	if !connection.Speaks(user.Email.Domain()) {
 		return identity.User{}, ErrForeignDomain
 	}
-	if err == nil {
-		_, err = people.FindMember(ctx, connection.Tenant, user.ID)
-	}
+	_, err = people.FindMember(ctx, connection.Tenant, user.ID)
 	if errors.Is(err, identity.ErrNotFound) {
-		return identity.User{}, ErrNoAccess
+		return identity.User{}, ErrRemoved // whoever is linked has been one
 	}
 	return user, err
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
+	"github.com/levqor/sdk/internal/fault"
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/identity"
 	"github.com/levqor/sdk/levqor/sso"
@@ -19,6 +21,10 @@ type world struct {
 	people  *identity.Directory
 	names   *dns
 	tenants []identity.TenantID
+	store   *sso.MemStore
+
+	directory *identity.MemDirectory
+	hasher    identity.Hasher
 }
 
 // newWorld returns a world with n tenants.
@@ -29,8 +35,9 @@ func newWorld(t *testing.T, n int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, people: identity.NewDirectory(store, nil), names: &dns{texts: map[string][]string{}}}
-	w.c = sso.New(sso.NewMemStore(store), ring.Sealer(), &sso.Options{TXT: w.names})
+	w := &world{T: t, directory: store, hasher: ring, people: identity.NewDirectory(store, nil), names: &dns{texts: map[string][]string{}}}
+	w.store = sso.NewMemStore(store)
+	w.c = sso.New(w.store, ring.Sealer(), &sso.Options{TXT: w.names})
 	for i := range n {
 		tenant, err := w.people.CreateTenant(t.Context(), "t", w.user(fmt.Sprintf("owner%d@owners.example", i)).ID)
 		if err != nil {
@@ -166,6 +173,85 @@ func TestAnAccountAtGoogleNeedsItsOrganisation(t *testing.T) {
 	}
 }
 
+func TestAddressesOfWhichNothingIsSaidCountIfTheTenantTrustsItsProvider(t *testing.T) {
+	w := newWorld(t, 1)
+	c := w.proved(w.tenants[0], "acme.example")
+	silent := sso.Claims{Subject: "s1", Email: "ada@acme.example", EmailUntold: true}
+	denied, foreign := silent, silent
+	denied.EmailUntold, foreign.Email = false, "ada@other.example"
+	for _, trust := range []bool{false, true, false} {
+		want := map[bool]error{true: nil, false: sso.ErrEmailUnverified}[trust]
+		if _, err := w.c.Update(t.Context(), w.tenants[0], c.ID, sso.ConnectionChange{TrustEmail: &trust}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.c.SignIn(t.Context(), w.people, c.ID, silent); !errors.Is(err, want) {
+			t.Errorf("SignIn with trust %v = %+v, %v; want %v", trust, got, err, want)
+		}
+		if got, err := w.c.SignIn(t.Context(), w.people, c.ID, denied); !errors.Is(err, sso.ErrEmailUnverified) {
+			t.Errorf("SignIn with trust %v = %+v, %v; want ErrEmailUnverified: the provider denies it", trust, got, err)
+		}
+		if got, err := w.c.SignIn(t.Context(), w.people, c.ID, foreign); !errors.Is(err, sso.ErrForbidden) {
+			t.Errorf("SignIn with trust %v = %+v, %v; want ErrForbidden: the domain is not proved", trust, got, err)
+		}
+	}
+}
+
+// The claim "email" of such an issuer may be set by whoever administers any tenant there.
+func TestAnIssuerOfMicrosoftIsOneTenant(t *testing.T) {
+	const tenant, personal = "72f988bf-86f1-41af-91ab-2d7cd011db47", "9188040D-6c67-4c5b-b112-36a304b66dad"
+	w := newWorld(t, 1)
+	for i, c := range []struct {
+		issuer string
+		want   error
+	}{
+		{"https://login.microsoftonline.com/" + tenant + "/v2.0", nil},
+		{"https://sts.windows.net/" + tenant + "/", nil},
+		{"https://login.acme.example/common/v2.0", nil},
+		{"https://notmicrosoftonline.com/common/v2.0", nil},
+		{"https://login.microsoftonline.com/common/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.com/organizations/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.com/consumers/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.com/{tenantid}/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.com/acme.example/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.com/" + personal + "/v2.0", sso.ErrInvalid},
+		{"https://LOGIN.microsoftonline.com./common/v2.0", sso.ErrInvalid},
+		{"https://login.microsoftonline.us/common/v2.0", sso.ErrInvalid},
+		{"https://login.partner.microsoftonline.cn/common/v2.0", sso.ErrInvalid},
+		{"https://sts.windows.net/common/", sso.ErrInvalid},
+		{"https://sts.windows.net", sso.ErrInvalid},
+	} {
+		n := newConnection()
+		n.Issuer, n.TrustEmail = c.issuer, true
+		made, err := w.c.Create(t.Context(), w.tenants[0], n)
+		if !errors.Is(err, c.want) {
+			t.Errorf("Create with %q = %v, want %v", c.issuer, err, c.want)
+		}
+		if err == nil && w.c.Delete(t.Context(), w.tenants[0], made.ID) != nil {
+			t.Error("Delete failed")
+		}
+		elder, err := w.store.CreateConnection(t.Context(), sso.Connection{ID: sso.ConnectionID(100 + i), Tenant: w.tenants[0], Issuer: c.issuer, Role: identity.RoleViewer}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.c.Update(t.Context(), w.tenants[0], elder.ID, sso.ConnectionChange{TrustEmail: new(true)})
+		if !errors.Is(err, c.want) || got.TrustEmail != (c.want == nil) {
+			t.Errorf("Update with %q = %+v, %v; want %v", c.issuer, got, err, c.want)
+		}
+		if all := fault.All(err); c.want != nil && (len(all) != 1 || all[0].Field != "/trust_email") {
+			t.Errorf("Update with %q = %v, want it to name the field", c.issuer, err)
+		}
+		if _, err := w.c.Update(t.Context(), w.tenants[0], elder.ID, sso.ConnectionChange{TrustEmail: new(false), Required: new(true)}); err != nil {
+			t.Errorf("Update with %q = %v, want all else to go on", c.issuer, err)
+		}
+		if err := w.c.Delete(t.Context(), w.tenants[0], elder.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.c.Update(t.Context(), w.tenants[0], 99, sso.ConnectionChange{TrustEmail: new(true)}); !errors.Is(err, sso.ErrNotFound) {
+		t.Errorf("Update = %v, want ErrNotFound", err)
+	}
+}
+
 func TestAnotherClientLinksPeopleAnew(t *testing.T) {
 	w := newWorld(t, 1)
 	c := w.proved(w.tenants[0], "acme.example")
@@ -184,9 +270,8 @@ func TestAnotherClientLinksPeopleAnew(t *testing.T) {
 	}
 }
 
-// Removal begins at the provider: what is kept here of who was removed is their link.
-func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
-	w := newWorld(t, 1)
+func TestWhoWasRemovedComesBackByInvitationAlone(t *testing.T) {
+	w := newWorld(t, 2)
 	c := w.proved(w.tenants[0], "acme.example")
 	bob, err := w.signIn(c, "s1", "bob@acme.example")
 	if err != nil {
@@ -195,7 +280,7 @@ func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
 	if err := w.people.RemoveMember(t.Context(), w.tenants[0], bob.User.ID); err != nil {
 		t.Fatal(err)
 	}
-	for subject, want := range map[string]error{"s1": sso.ErrNoAccess, "s2": sso.ErrOtherSubject} {
+	for subject, want := range map[string]error{"s1": sso.ErrRemoved, "s2": sso.ErrOtherSubject} {
 		if got, err := w.signIn(c, subject, "bob@acme.example"); !errors.Is(err, want) {
 			t.Errorf("SignIn = %+v, %v; want %v", got, err, want)
 		}
@@ -203,7 +288,25 @@ func TestWhoWasRemovedIsRefusedAsLongAsTheirLinkLasts(t *testing.T) {
 	if err := w.c.Unlink(t.Context(), w.tenants[0], bob.User.ID); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := w.signIn(c, "s1", "bob@acme.example"); err != nil || !got.Joined || got.User.ID != bob.User.ID {
-		t.Errorf("SignIn = %+v, %v; want that the unlinked join as newcomers", got, err)
+	got, err := w.signIn(c, "s1", "bob@acme.example")
+	if all := fault.All(err); !errors.Is(err, sso.ErrForbidden) || len(all) != 1 || all[0].Code != "removed" {
+		t.Errorf("SignIn = %+v, %v; want that they were removed, without a link too", got, err)
+	}
+	if _, err := w.people.Join(t.Context(), w.tenants[1], bob.User.ID, identity.Grant{Role: identity.RoleViewer}); err != nil {
+		t.Errorf("Join = %v, want another tenant not to be affected", err)
+	}
+	invitations := identity.NewInvitations(w.directory, w.people, w.hasher, nil)
+	invited, token, err := invitations.Invite(t.Context(), w.tenants[0], bob.User.Email, identity.Grant{Role: identity.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.signIn(c, "s1", "bob@acme.example"); !errors.Is(err, sso.ErrRemoved) {
+		t.Errorf("SignIn = %v, want ErrRemoved: invitation %v is not accepted", err, invited.ID)
+	}
+	if _, _, err := invitations.Accept(t.Context(), token, identity.Joiner{SignedIn: bob.User.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.signIn(c, "s1", "bob@acme.example"); err != nil || got.User.ID != bob.User.ID {
+		t.Errorf("SignIn = %+v, %v; want user %v, who has accepted an invitation", got, err, bob.User.ID)
 	}
 }

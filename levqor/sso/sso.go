@@ -17,6 +17,7 @@ import (
 	"fmt"
 
 	"github.com/levqor/sdk/internal/fault"
+	"github.com/levqor/sdk/levqor/identity"
 )
 
 // The kinds of errors that this package returns; test with errors.Is.
@@ -52,8 +53,10 @@ var (
 	// ErrOtherSubject reports that the user with that address is linked to another subject
 	// of the same provider: the address may have changed hands there.
 	ErrOtherSubject error = &fault.Error{Kind: ErrForbidden, Code: "other_subject", Detail: "the account belongs to another identity of the provider"}
-	// ErrNoAccess reports a user who is disabled, is being deleted, or has been removed
-	// from the tenant.
+	// ErrRemoved reports a user who has been removed from the tenant or has left it. An
+	// invitation that they accept lets them in again.
+	ErrRemoved = identity.ErrRemoved
+	// ErrNoAccess reports a user who is disabled or is being deleted.
 	ErrNoAccess error = &fault.Error{Kind: ErrForbidden, Code: "no_access", Detail: "the account may not sign in here"}
 )
 

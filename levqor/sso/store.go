@@ -70,6 +70,8 @@ type Change struct {
 	Required *bool
 	// TrustMFA is the new setting.
 	TrustMFA *bool
+	// TrustEmail is the new setting.
+	TrustEmail *bool
 }
 
 // LinkStore keeps who a provider's subjects are to a tenant. No two links of a tenant have

@@ -462,9 +462,9 @@ func TestOwnersLookAfterTheProvidersOfTheirTeam(t *testing.T) {
 	b.submit(at+"/test").want(at+"/test", 200, "Go on to 127.0.0.1")
 	p.says("ada@example.com", nil)
 	b.open(p.authorize(b.toProvider())).want("/login/factor", 200).submit("/login/factor", "code", r.totp(secret)).want(at, 200, p.URL)
-	b.submit(at, "domains", "example.com, other.example", "role", "viewer", "required", "yes", "trust_mfa", "yes").want(at, 200, "other.example")
+	b.submit(at, "domains", "example.com, other.example", "role", "viewer", "required", "yes", "trust_mfa", "yes", "trust_email", "yes").want(at, 200, "other.example")
 	changed, err := r.app.SSO.Get(t.Context(), r.team, id)
-	if err != nil || !changed.Required || !changed.TrustMFA || changed.Role != identity.RoleViewer || len(changed.Domains) != 2 || !changed.Speaks("example.com") || changed.ClientSecret != made.ClientSecret {
+	if err != nil || !changed.Required || !changed.TrustMFA || !changed.TrustEmail || changed.Role != identity.RoleViewer || len(changed.Domains) != 2 || !changed.Speaks("example.com") || changed.ClientSecret != made.ClientSecret {
 		t.Errorf("the connection is %+v, %v", changed, err)
 	}
 	if strings.Contains(b.body, "hunter2") || strings.Contains(b.body, made.ClientSecret) {
@@ -572,6 +572,25 @@ func TestATeamForgetsWhoAMemberIsAtTheProvider(t *testing.T) {
 	if log := r.logged(r.team.String()); !strings.Contains(log, "sso.unlinked") {
 		t.Errorf("the log is %q", log)
 	}
+}
+
+func TestWhoWasRemovedFromATeamIsNotLetInAgainByItsProvider(t *testing.T) {
+	r, p := newRig(t, private), newProvider(t)
+	made := r.connect(p, sso.NewConnection{})
+	ada, bob := newBrowser(t, r.server), newBrowser(t, r.server)
+	r.signInByMail(ada, "ada@example.com").want("/account", 200)
+	r.enrol(ada)
+	ada.open("/team").do(http.MethodPost, "/team/remove", url.Values{"user": {r.bob.ID.String()}}).want("/team", 200)
+	r.signInBy(p, bob, "bob@example.com", nil).want(done(made), http.StatusForbidden, "was removed from the team", "ask for an invitation")
+	if log := r.logged(r.team.String()); strings.Contains(log, "sso.linked") {
+		t.Errorf("the log is %q, want nobody linked", log)
+	}
+	ada.open("/team").submit("/team/invitations", "email", "bob@example.com", "role", "member").want("/team", 200)
+	invited := r.mail()
+	r.signInBy(p, bob, "bob@example.com", nil).want(done(made), http.StatusForbidden, "was removed from the team")
+	r.signInByMail(bob, "bob@example.com").open(invited.path).submit("/join", "token", invited.secret).submit("/join", "accept", "yes").want("/account/factors", 200)
+	bob.submit("/logout")
+	r.signInBy(p, bob, "bob@example.com", nil).want("/account", 200, "bob@example.com", "member of Engines")
 }
 
 func TestProvidersSendPeopleBackToWhereThePagesAre(t *testing.T) {

@@ -82,6 +82,7 @@ func (s *site) addProvider(w http.ResponseWriter, r *http.Request, who *visitor)
 		Issuer: strings.TrimSpace(r.PostFormValue("issuer")), ClientID: strings.TrimSpace(r.PostFormValue("client_id")),
 		ClientSecret: strings.TrimSpace(r.PostFormValue("client_secret")), Domains: words(r.PostFormValue("domains")),
 		Role: identity.Role(r.PostFormValue("role")), TrustMFA: r.PostFormValue("trust_mfa") == "yes",
+		TrustEmail: r.PostFormValue("trust_email") == "yes",
 	}
 	var made sso.Connection
 	err := s.app.InTx(r.Context(), func(ctx context.Context, tx levqor.Stores) (err error) {
@@ -131,7 +132,7 @@ func (s *site) changeProvider(w http.ResponseWriter, r *http.Request, who *visit
 	}
 	change := sso.ConnectionChange{
 		ClientID: typedText(r, "client_id"), ClientSecret: typedText(r, "client_secret"),
-		Required: typedChoice(r, "required"), TrustMFA: typedChoice(r, "trust_mfa"),
+		Required: typedChoice(r, "required"), TrustMFA: typedChoice(r, "trust_mfa"), TrustEmail: typedChoice(r, "trust_email"),
 		Role: (*identity.Role)(typedText(r, "role")),
 	}
 	if _, given := r.PostForm["domains"]; given {

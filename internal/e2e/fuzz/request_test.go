@@ -244,6 +244,9 @@ func (d *drawer) fresh(op *operation, p *openapi3.Parameter) string {
 	if op.collection == "/api/v1/jobs" || p.Schema.Value.Pattern == "" && d.likely(30) {
 		return d.unlike(p.Example)
 	}
+	if all := known[p.Name]; all != nil && d.likely(80) {
+		return fmt.Sprint(pick(d.source, all))
+	}
 	return d.text(p.Schema.Value)
 }
 

@@ -176,6 +176,9 @@ type ServerInterface interface {
 	// VerifySSODomain Verify a domain of an identity provider
 	// (POST /api/v1/sso-connections/{id}/verify)
 	VerifySSODomain(w http.ResponseWriter, r *http.Request, id SSOConnectionID)
+	// DropSSODomain Take a domain from the tenant that has verified it
+	// (DELETE /api/v1/sso-domains/{domain})
+	DropSSODomain(w http.ResponseWriter, r *http.Request, domain string)
 	// DeleteTenant Delete the tenant
 	// (DELETE /api/v1/tenant)
 	DeleteTenant(w http.ResponseWriter, r *http.Request, params DeleteTenantParams)
@@ -2102,6 +2105,32 @@ func (siw *ServerInterfaceWrapper) VerifySSODomain(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// DropSSODomain operation middleware
+func (siw *ServerInterfaceWrapper) DropSSODomain(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "domain" -------------
+	var domain string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", r.PathValue("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "domain", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DropSSODomain(w, r, domain)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // DeleteTenant operation middleware
 func (siw *ServerInterfaceWrapper) DeleteTenant(w http.ResponseWriter, r *http.Request) {
 
@@ -2751,6 +2780,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/users/{user_id}/disable", wrapper.DisableUser)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/users/{user_id}/enable", wrapper.EnableUser)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/users/{user_id}/sessions", wrapper.EndUserSessions)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/sso-domains/{domain}", wrapper.DropSSODomain)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/sessions", wrapper.EndAllSessions)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/owner-link", wrapper.CreateOwnerLink)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/version", wrapper.GetVersion)
@@ -5304,6 +5334,41 @@ func (response VerifySSODomaindefaultApplicationProblemPlusJSONResponse) VisitVe
 	return err
 }
 
+type DropSSODomainRequestObject struct {
+	Domain string `json:"domain"`
+}
+
+type DropSSODomainResponseObject interface {
+	VisitDropSSODomainResponse(w http.ResponseWriter) error
+}
+
+type DropSSODomain204Response struct {
+}
+
+func (response DropSSODomain204Response) VisitDropSSODomainResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DropSSODomaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DropSSODomaindefaultApplicationProblemPlusJSONResponse) VisitDropSSODomainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Request-Id", fmt.Sprint(response.Headers.RequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteTenantRequestObject struct {
 	Params DeleteTenantParams
 }
@@ -6254,6 +6319,9 @@ type StrictServerInterface interface {
 	// VerifySSODomain Verify a domain of an identity provider
 	// (POST /api/v1/sso-connections/{id}/verify)
 	VerifySSODomain(ctx context.Context, request VerifySSODomainRequestObject) (VerifySSODomainResponseObject, error)
+	// DropSSODomain Take a domain from the tenant that has verified it
+	// (DELETE /api/v1/sso-domains/{domain})
+	DropSSODomain(ctx context.Context, request DropSSODomainRequestObject) (DropSSODomainResponseObject, error)
 	// DeleteTenant Delete the tenant
 	// (DELETE /api/v1/tenant)
 	DeleteTenant(ctx context.Context, request DeleteTenantRequestObject) (DeleteTenantResponseObject, error)
@@ -7791,6 +7859,32 @@ func (sh *strictHandler) VerifySSODomain(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(VerifySSODomainResponseObject); ok {
 		if err := validResponse.VisitVerifySSODomainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DropSSODomain operation middleware
+func (sh *strictHandler) DropSSODomain(w http.ResponseWriter, r *http.Request, domain string) {
+	var request DropSSODomainRequestObject
+
+	request.Domain = domain
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DropSSODomain(ctx, request.(DropSSODomainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DropSSODomain")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DropSSODomainResponseObject); ok {
+		if err := validResponse.VisitDropSSODomainResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
