@@ -4,7 +4,7 @@
 // knows nothing of it.
 //
 // LEVQOR_FUZZ says how many requests to send to the service on each database; without
-// it a small sample is sent:
+// it a small sample is sent, and more until all has been seen that the contract lists:
 //
 //	LEVQOR_FUZZ=100000 go test -C internal/e2e ./fuzz -v -timeout 2h
 //
