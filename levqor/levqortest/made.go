@@ -79,22 +79,32 @@ func (e *env) makeWhile(end func(ctx context.Context, tx levqor.Stores) error) {
 	if _, err := e.Keys.InsertKey(e.ctx, mother, t0); err != nil {
 		e.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
+	e.meanwhile(func(ctx context.Context, tx levqor.Stores) error {
 		err := tx.Directory.HoldTenant(ctx, 20)
 		_, insertErr := tx.Keys.InsertKey(ctx, child, t0)
-		wg.Go(func() {
-			if err := e.InTx(e.ctx, end); err != nil {
-				e.Errorf("what the user may do does not end: %v", err)
-			}
-		})
-		time.Sleep(20 * time.Millisecond) // the other comes meanwhile
 		return errors.Join(err, insertErr)
-	})
-	wg.Wait()
+	}, end)
 	for _, id := range []string{mother.ID, child.ID} {
 		if k := e.findKey(id); k.RevokedAt.IsZero() {
 			e.Errorf("%s is current after its maker has lost what they may do", id)
 		}
 	}
+}
+
+// meanwhile runs first in a transaction and then in another, which begins before the one
+// of first ends.
+func (e *env) meanwhile(first, then func(ctx context.Context, tx levqor.Stores) error) {
+	e.Helper()
+	var wg sync.WaitGroup
+	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
+		err := first(ctx, tx)
+		wg.Go(func() {
+			if err := e.InTx(e.ctx, then); err != nil {
+				e.Errorf("the transaction that came meanwhile: %v", err)
+			}
+		})
+		time.Sleep(20 * time.Millisecond) // the other comes
+		return err
+	})
+	wg.Wait()
 }

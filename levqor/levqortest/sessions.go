@@ -85,9 +85,7 @@ var sessionCases = map[string]func(*env){
 		e.disable(7)
 		_, err = e.Sessions.InsertSession(e.ctx, session(1, 7), nil, 0, t0)
 		e.wantErr(err, login.ErrNotFound, "the user is disabled")
-		if _, err := e.Directory.EnableUser(e.ctx, 7); err != nil {
-			e.Fatal(err)
-		}
+		e.enable(7)
 		e.wantSession(1, t0, false)
 	},
 	"a taken ID or hash of a session is a conflict": func(e *env) {
@@ -158,9 +156,7 @@ var sessionCases = map[string]func(*env){
 		e.disable(7)
 		e.wantSession(1, t0, false)
 		e.wantSession(2, t0, true)
-		if _, err := e.Directory.EnableUser(e.ctx, 7); err != nil {
-			e.Fatal(err)
-		}
+		e.enable(7)
 		e.wantSession(1, t0, false)
 	},
 	"deleting a user ends their sessions, and no others": func(e *env) {
@@ -174,23 +170,26 @@ var sessionCases = map[string]func(*env){
 		e.wantSessions(7, t0)
 	},
 	"a user who begins while they are disabled has no session after it": func(e *env) {
-		for round := range login.SessionID(10) {
-			e.user(7)
-			e.atOnce(2, func(i int) {
-				if i == 0 {
-					_, err := e.Sessions.InsertSession(e.ctx, session(round+1, 7), nil, 0, t0)
-					if err != nil && !errors.Is(err, login.ErrNotFound) {
-						e.Errorf("InsertSession = %v", err)
-					}
-				} else if _, err := e.Directory.DisableUser(e.ctx, 7, t0); err != nil {
-					e.Errorf("DisableUser = %v", err)
-				}
-			})
-			if _, err := e.Directory.EnableUser(e.ctx, 7); err != nil {
-				e.Fatal(err)
-			}
-			e.wantSessions(7, t0)
+		e.user(7)
+		begin := func(ctx context.Context, tx levqor.Stores) error {
+			_, err := tx.Sessions.InsertSession(ctx, session(1, 7), nil, 0, t0)
+			return err
 		}
+		disable := func(ctx context.Context, tx levqor.Stores) error {
+			_, err := tx.Directory.DisableUser(ctx, 7, t0)
+			return err
+		}
+		e.meanwhile(begin, disable)
+		e.enable(7)
+		e.wantSessions(7, t0)
+		e.meanwhile(disable, func(ctx context.Context, tx levqor.Stores) error {
+			if err := begin(ctx, tx); !errors.Is(err, login.ErrNotFound) {
+				return fmt.Errorf("InsertSession = %w; want ErrNotFound", err)
+			}
+			return nil
+		})
+		e.enable(7)
+		e.wantSessions(7, t0)
 	},
 	"a change of role and the end of a place count at once": func(e *env) {
 		e.tenant(20, 7)

@@ -157,3 +157,10 @@ func (e *env) disable(user identity.UserID) {
 		e.Fatalf("DisableUser = %v", err)
 	}
 }
+
+func (e *env) enable(user identity.UserID) {
+	e.Helper()
+	if _, err := e.Directory.EnableUser(e.ctx, user); err != nil {
+		e.Fatalf("EnableUser = %v", err)
+	}
+}
