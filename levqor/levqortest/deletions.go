@@ -318,6 +318,20 @@ var deletionCases = map[string]func(*env){
 	"whoever is added while a user is deleted is no member of what is gone": func(e *env) {
 		e.addWhileDeleting(e.Stores)
 	},
+	"a user who is added while they are deleted is no member after it": func(e *env) {
+		e.tenant(20, 7)
+		e.user(8)
+		add := func(ctx context.Context, tx levqor.Stores) error {
+			_, err := tx.Directory.AddMember(ctx, identity.Member{Tenant: 20, User: 8, Grant: identity.Grant{Role: identity.RoleViewer}}, t0)
+			return err
+		}
+		e.meanwhile(add, func(ctx context.Context, tx levqor.Stores) error {
+			_, _, err := tx.Directory.DeleteUser(ctx, 8, t0)
+			return err
+		})
+		e.wantErr(add(e.ctx, e.Stores), identity.ErrNotFound, "the deletion has begun")
+		e.wantMembers(20, 7)
+	},
 	"whoever joins a tenant is waited for when its user is deleted": func(e *env) {
 		e.joinWhileDeleting(e.Stores)
 	},
