@@ -55,19 +55,15 @@ var heldCases = map[string]func(*env){
 		e.wantErr(e.Factors.RemoveTOTP(e.ctx, 7, 0), factor.ErrNotFound, "none is in use")
 	},
 	"of removals at once one factor is left": func(e *env) {
-		for round := range factorRounds {
-			user := identity.UserID(round + 1)
-			for i := range 3 {
-				e.passkey(user, fmt.Sprint(round, i))
-			}
-			e.atOnce(3, func(i int) {
-				err := e.Factors.RemovePasskey(e.ctx, user, fmt.Append(nil, round, i), 1)
-				if err != nil && !errors.Is(err, factor.ErrFactorRequired) {
-					e.Errorf("RemovePasskey = %v", err)
-				}
-			})
-			e.wantHeld(user, factor.Held{Passkeys: 1})
-		}
+		e.passkey(7, "p")
+		e.passkey(7, "q")
+		e.meanwhile(func(ctx context.Context, tx levqor.Stores) error {
+			return tx.Factors.RemovePasskey(ctx, 7, []byte("p"), 1)
+		}, func(ctx context.Context, tx levqor.Stores) error {
+			e.wantErr(tx.Factors.RemovePasskey(ctx, 7, []byte("q"), 1), factor.ErrFactorRequired, "it is the last")
+			return errBoom
+		})
+		e.wantHeld(7, factor.Held{Passkeys: 1})
 	},
 	"everything of one user goes, and nothing of another": func(e *env) {
 		for _, user := range []identity.UserID{7, 8} {

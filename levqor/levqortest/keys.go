@@ -333,18 +333,13 @@ func (e *env) changeWhileHeld(id string, change func(ctx context.Context, tx lev
 	if err != nil {
 		e.Fatalf("InsertKey = %v", err)
 	}
-	var wg sync.WaitGroup
+	var ended func()
 	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 		held, err := tx.Keys.UpdateKey(ctx, "a", id, identity.KeyChange{})
 		if err != nil || fmt.Sprint(held) != fmt.Sprint(before) {
 			e.Errorf("UpdateKey = %v, %v; want %v", held, err, before)
 		}
-		wg.Go(func() {
-			if err := e.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error { return change(ctx, tx, id) }); err != nil {
-				e.Errorf("the change of %s = %v", id, err)
-			}
-		})
-		time.Sleep(20 * time.Millisecond) // the other comes meanwhile
+		ended = e.comes(func(ctx context.Context, tx levqor.Stores) error { return change(ctx, tx, id) })
 		if got, _, err := tx.Keys.FindKey(ctx, id, t0); err != nil || fmt.Sprint(got) != fmt.Sprint(before) {
 			e.Errorf("FindKey = %v, %v; want the key unchanged while it is held", got, err)
 		}
@@ -353,7 +348,7 @@ func (e *env) changeWhileHeld(id string, change func(ctx context.Context, tx lev
 		}
 		return nil
 	})
-	wg.Wait()
+	ended()
 	got := e.findKey(id)
 	changed := got.Name != before.Name || !got.RotatedAt.IsZero() || !got.RevokedAt.IsZero()
 	if !changed || len(got.AllowedNetworks) > 0 {

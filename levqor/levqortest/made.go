@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/identity"
@@ -89,22 +87,4 @@ func (e *env) makeWhile(end func(ctx context.Context, tx levqor.Stores) error) {
 			e.Errorf("%s is current after its maker has lost what they may do", id)
 		}
 	}
-}
-
-// meanwhile runs first in a transaction and then in another, which begins before the one
-// of first ends.
-func (e *env) meanwhile(first, then func(ctx context.Context, tx levqor.Stores) error) {
-	e.Helper()
-	var wg sync.WaitGroup
-	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
-		err := first(ctx, tx)
-		wg.Go(func() {
-			if err := e.InTx(e.ctx, then); err != nil {
-				e.Errorf("the transaction that came meanwhile: %v", err)
-			}
-		})
-		time.Sleep(20 * time.Millisecond) // the other comes
-		return err
-	})
-	wg.Wait()
 }

@@ -3,8 +3,6 @@ package levqortest
 import (
 	"context"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/identity"
@@ -81,27 +79,21 @@ var tenantCases = map[string]func(*env){
 	"a tenant that is held is not changed meanwhile": func(e *env) {
 		e.tenant(20, 7)
 		e.wantErr(e.Directory.HoldTenant(e.ctx, 21), identity.ErrNotFound, "there is none")
-		var wg sync.WaitGroup
+		var ended func()
 		e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 			if err := tx.Directory.HoldTenant(ctx, 20); err != nil {
 				e.Errorf("HoldTenant = %v", err)
 			}
-			wg.Go(func() {
-				err := e.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
-					_, err := tx.Directory.ChangeMember(ctx, 20, 7, identity.Grant{Role: identity.RoleOwner, Scopes: []string{"x:y"}})
-					return err
-				})
-				if err != nil {
-					e.Errorf("ChangeMember = %v", err)
-				}
+			ended = e.comes(func(ctx context.Context, tx levqor.Stores) error {
+				_, err := tx.Directory.ChangeMember(ctx, 20, 7, identity.Grant{Role: identity.RoleOwner, Scopes: []string{"x:y"}})
+				return err
 			})
-			time.Sleep(20 * time.Millisecond) // the other comes meanwhile
 			if m, err := tx.Directory.FindMember(ctx, 20, 7); err != nil || len(m.Scopes) > 0 {
 				e.Errorf("FindMember = %v, %v; want the member unchanged while the tenant is held", m, err)
 			}
 			return nil
 		})
-		wg.Wait()
+		ended()
 		if m, err := e.Directory.FindMember(e.ctx, 20, 7); err != nil || len(m.Scopes) != 1 {
 			e.Errorf("FindMember = %v, %v; want the change after the transaction", m, err)
 		}

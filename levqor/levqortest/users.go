@@ -82,28 +82,22 @@ var userCases = map[string]func(*env){
 	"whoever holds a user keeps others from it": func(e *env) {
 		e.user(7)
 		var released atomic.Bool
-		var wg sync.WaitGroup
+		var ended func()
 		e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 			if err := tx.Directory.HoldUser(ctx, 7); err != nil {
 				e.Errorf("HoldUser = %v", err)
 			}
-			wg.Go(func() {
-				err := e.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
-					err := tx.Directory.HoldUser(ctx, 7)
-					if !released.Load() {
-						e.Error("another transaction holds the user at the same time")
-					}
-					return err
-				})
-				if err != nil {
-					e.Errorf("InTx = %v", err)
+			ended = e.comes(func(ctx context.Context, tx levqor.Stores) error {
+				err := tx.Directory.HoldUser(ctx, 7)
+				if !released.Load() {
+					e.Error("another transaction holds the user at the same time")
 				}
+				return err
 			})
-			time.Sleep(20 * time.Millisecond) // the other one comes meanwhile
 			released.Store(true)
 			return nil
 		})
-		wg.Wait()
+		ended()
 	},
 }
 
