@@ -227,14 +227,11 @@ func ConnectionChangeDetail(before, after sso.Connection) map[string]string {
 
 // detail cuts text to what the log holds.
 func detail(text string) string {
-	if len(text) > maxEventDetail {
-		text = strings.ToValidUTF8(text[:maxEventDetail-3], "") + "..."
+	if len(text) > guard.MaxDetail {
+		text = strings.ToValidUTF8(text[:guard.MaxDetail-3], "") + "..."
 	}
 	return text
 }
-
-// maxEventDetail is how many bytes a value of [guard.Event.Detail] has at most.
-const maxEventDetail = 200
 
 // connections are those of a tenant as a caller may change them.
 type connections struct {

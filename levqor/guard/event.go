@@ -60,9 +60,11 @@ const (
 	ActionLogKeyUnknown     Action = "log.key_unknown"      // the same
 )
 
+// MaxDetail is how many bytes a value of [Event.Detail] has at most. A domain has up to 253.
+const MaxDetail = 256
+
 const (
 	maxDetails      = 10
-	maxDetail       = 200
 	maxTenant       = 200
 	pseudonymPrefix = "pii:"
 )
@@ -113,7 +115,7 @@ type Event struct {
 	RequestID string
 	// Address is the pseudonym of where it came from; empty if that is not known.
 	Address string
-	// Detail says more: at most 10 values of up to 200 bytes, no secrets and nothing
+	// Detail says more: at most 10 values of up to 256 bytes, no secrets and nothing
 	// personal that is not a pseudonym. Names are as those of policies.
 	Detail map[string]string
 	// Count is for how many of its kind the event stands that followed each other
@@ -144,14 +146,14 @@ func (e Event) Validate() error {
 		check(idForm.MatchString(id), field, "invalid_format", "must be at most 100 letters, digits and _ . : / -")
 	}
 	check(pseudonymForm.MatchString(e.Address), "/address", "invalid_format", "must be a pseudonym")
-	check(plainDetail(e.Detail), "/detail", "invalid_format", "must have at most 10 values of up to 200 bytes, named by 1 to 64 of a to z, 0 to 9, _ and -")
+	check(plainDetail(e.Detail), "/detail", "invalid_format", "must have at most 10 values of up to 256 bytes, named by 1 to 64 of a to z, 0 to 9, _ and -")
 	check(e.Count >= 0, "/count", "out_of_range", "must be at least 0, for 1")
 	return errors.Join(errs...)
 }
 
 func plainDetail(detail map[string]string) bool {
 	for name, value := range detail {
-		if !nameForm.MatchString(name) || len(value) > maxDetail || !isPlain(value) {
+		if !nameForm.MatchString(name) || len(value) > MaxDetail || !isPlain(value) {
 			return false
 		}
 	}

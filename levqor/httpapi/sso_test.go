@@ -108,6 +108,22 @@ func ssoConnections(t *testing.T, s *service, c, op *client.Service) {
 	}
 }
 
+// The name of a domain's record has no room for more, and the log for the whole domain.
+func TestTheLongestDomainIsVerified(t *testing.T) {
+	s := newService(t)
+	owner := s.key(s.tenant("Acme", "ada@example.com").ID.String(), identity.RoleOwner.Scopes()...)
+	domain := strings.Repeat(strings.Repeat("d", 59)+".", 3) + strings.Repeat("d", 57) + ".example"
+	made := decode[client.SSOConnection](t, s.do(request{"POST", "/api/v1/sso-connections", owner, "k", "application/json", strings.ReplaceAll(provider, "ACME.example", domain)}))
+	if len(made.Domains) != 1 || len(made.Domains[0].RecordName) != 253 {
+		t.Fatalf("the connection is %+v", made)
+	}
+	s.zone[made.Domains[0].RecordName+"."] = made.Domains[0].RecordValue
+	resp := s.do(request{"POST", "/api/v1/sso-connections/" + made.ID + "/verify", owner, "", "application/json", `{"domain":"` + domain + `"}`})
+	if got := decode[client.SSOConnection](t, resp); len(got.Domains) != 1 || got.Domains[0].VerifiedAt == nil {
+		t.Errorf("verification gave %d, %+v", resp.StatusCode, got)
+	}
+}
+
 func TestWhoMaySignInIsChangedWithATrace(t *testing.T) {
 	s := newService(t)
 	acme := s.tenant("Acme", "ada@example.com")

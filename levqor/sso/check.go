@@ -133,6 +133,10 @@ func checkDomains(names []string) ([]Domain, error) {
 			errs = append(errs, fault.Invalid(fmt.Sprintf("/domains/%d", i), "invalid_format", "must be a public domain name, as in e-mail addresses"))
 			continue
 		}
+		if len(domain) > maxDomain {
+			errs = append(errs, fault.Invalid(fmt.Sprintf("/domains/%d", i), "too_long", fmt.Sprintf("must have at most %d bytes, so that its record has a name", maxDomain)))
+			continue
+		}
 		canonical = append(canonical, domain)
 	}
 	slices.Sort(canonical)

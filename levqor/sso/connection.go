@@ -98,8 +98,15 @@ type Domain struct {
 	VerifiedAt time.Time
 }
 
+// recordName is what a domain's name follows in that of its record, and maxDomain how long it
+// may be there: the DNS has names of up to 253 bytes.
+const (
+	recordName = "_levqor."
+	maxDomain  = 253 - len(recordName)
+)
+
 // RecordName returns the name of the DNS record of type TXT that proves the domain.
-func (d Domain) RecordName() string { return "_levqor." + d.Name }
+func (d Domain) RecordName() string { return recordName + d.Name }
 
 // RecordValue returns what that record holds.
 func (d Domain) RecordValue() string { return "levqor-domain-verification=" + d.Token }
