@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/levqor/sdk/jobs"
@@ -373,97 +370,6 @@ var deletionCases = map[string]func(*env){
 		e.wantMembers(20, 7)
 		e.wantDeleted(nil, nil)
 	},
-}
-
-// addWhileDeleting lets callers at once delete a user who is alone in some tenants and
-// add members there, and the user elsewhere, by stores on one database. Whoever was added
-// to one of those tenants came before the deletion, which is then refused.
-func (e *env) addWhileDeleting(stores ...levqor.Stores) {
-	e.Helper()
-	const rounds, alone, adders, others = 20, 4, 4, 8
-	for k := range adders * others {
-		e.tenant(identity.TenantID(20+k), 7)
-	}
-	e.user(8)
-	for round := range rounds {
-		user, first := identity.UserID(100+round), identity.TenantID(1000+10*round)
-		for k := range alone {
-			e.tenant(first+identity.TenantID(k), user)
-		}
-		var joined atomic.Bool
-		add := func(store identity.DirectoryStore, tenant identity.TenantID, user identity.UserID) bool {
-			_, err := store.AddMember(e.ctx, identity.Member{Tenant: tenant, User: user, Grant: identity.Grant{Role: identity.RoleViewer}}, time.Time{})
-			if err != nil && !errors.Is(err, identity.ErrNotFound) {
-				e.Errorf("AddMember = %v", err)
-			}
-			if err == nil && tenant >= first {
-				joined.Store(true)
-			}
-			return err == nil
-		}
-		var wg sync.WaitGroup
-		for a := range adders { // one place after the other, so that some are added in each moment of the deletion
-			wg.Go(func() {
-				for k := 0; k < others && add(stores[a%len(stores)].Directory, identity.TenantID(20+a*others+k), user); k++ {
-				}
-			})
-		}
-		wg.Go(func() {
-			if _, _, err := stores[0].Directory.DeleteUser(e.ctx, user, time.Time{}); err != nil && !errors.Is(err, identity.ErrLastOwner) {
-				e.Errorf("DeleteUser = %v", err)
-			}
-		})
-		for k := range alone {
-			wg.Go(func() { add(stores[k%len(stores)].Directory, first+identity.TenantID(k), 8) })
-		}
-		wg.Wait()
-		_, err := e.Directory.FindUser(e.ctx, user)
-		if joined.Load() != (err == nil) {
-			e.Errorf("somebody joined a tenant of the user: %v, and the user: %v", joined.Load(), err)
-		}
-		tenants := []identity.TenantID{first, first + 1, first + 2, first + 3}
-		for k := range adders * others {
-			tenants = append(tenants, identity.TenantID(20+k))
-		}
-		for _, tenant := range tenants {
-			members, listErr := e.Directory.Members(e.ctx, tenant, 0, 100)
-			isMember := slices.ContainsFunc(members, func(m identity.Member) bool { return m.User == user })
-			_, tenantErr := e.Directory.FindTenant(e.ctx, tenant)
-			if listErr != nil || isMember != (err == nil) || tenantErr != nil && len(members) > 0 {
-				e.Errorf("the members of %v are %v, %v; its user: %v, itself: %v", tenant, members, listErr, err, tenantErr)
-			}
-		}
-	}
-}
-
-// joinWhileDeleting lets somebody join a tenant while the user who is alone there is deleted,
-// by stores on one database. They join in a transaction that is open for longer in each round,
-// so that it ends in each moment of the deletion, which waits for it and is refused then.
-func (e *env) joinWhileDeleting(stores ...levqor.Stores) {
-	e.Helper()
-	const rounds = 20
-	e.user(8)
-	for round := range rounds {
-		user, tenant := identity.UserID(100+round), identity.TenantID(1000+round)
-		e.tenant(tenant, user)
-		here, there := stores[round%len(stores)], stores[(round+1)%len(stores)]
-		var wg sync.WaitGroup
-		err := here.InTx(e.ctx, func(ctx context.Context, tx levqor.Stores) error {
-			_, err := tx.Directory.AddMember(ctx, identity.Member{Tenant: tenant, User: 8, Grant: identity.Grant{Role: identity.RoleViewer}}, time.Time{})
-			wg.Go(func() {
-				_, _, err := there.Directory.DeleteUser(e.ctx, user, time.Time{})
-				e.wantErr(err, identity.ErrLastOwner, "somebody has joined the tenant of the user meanwhile")
-			})
-			time.Sleep(time.Duration(round) * time.Millisecond)
-			return err
-		})
-		if err != nil {
-			e.Errorf("InTx = %v", err)
-		}
-		wg.Wait()
-		e.wantMembers(tenant, 8, user)
-	}
-	e.wantDeleted(nil, nil)
 }
 
 func (e *env) wantDeleted(tenants []identity.TenantID, users []identity.UserID) {

@@ -322,40 +322,6 @@ var keyCases = map[string]func(*env){
 	},
 }
 
-// changeWhileHeld holds a key that user 8 has made, lets another transaction change it
-// meanwhile, and looks whether that waited and lost nothing.
-func (e *env) changeWhileHeld(id string, change func(ctx context.Context, tx levqor.Stores, id string) error) {
-	e.Helper()
-	e.user(8)
-	k := key(id)
-	k.Creator = identity.UserID(8).String()
-	before, err := e.Keys.InsertKey(e.ctx, k, t0)
-	if err != nil {
-		e.Fatalf("InsertKey = %v", err)
-	}
-	var ended func()
-	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
-		held, err := tx.Keys.UpdateKey(ctx, "a", id, identity.KeyChange{})
-		if err != nil || fmt.Sprint(held) != fmt.Sprint(before) {
-			e.Errorf("UpdateKey = %v, %v; want %v", held, err, before)
-		}
-		ended = e.comes(func(ctx context.Context, tx levqor.Stores) error { return change(ctx, tx, id) })
-		if got, _, err := tx.Keys.FindKey(ctx, id, t0); err != nil || fmt.Sprint(got) != fmt.Sprint(before) {
-			e.Errorf("FindKey = %v, %v; want the key unchanged while it is held", got, err)
-		}
-		if _, err := tx.Keys.UpdateKey(ctx, "a", id, identity.KeyChange{AllowedNetworks: &[]netip.Prefix{}}); err != nil {
-			e.Errorf("UpdateKey = %v", err)
-		}
-		return nil
-	})
-	ended()
-	got := e.findKey(id)
-	changed := got.Name != before.Name || !got.RotatedAt.IsZero() || !got.RevokedAt.IsZero()
-	if !changed || len(got.AllowedNetworks) > 0 {
-		e.Errorf("the key is %v, want both changes", got)
-	}
-}
-
 func (e *env) insertKey(id string) {
 	e.Helper()
 	if _, err := e.Keys.InsertKey(e.ctx, key(id), t0); err != nil {
