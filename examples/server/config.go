@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/levqor/sdk/levqor"
 	"github.com/levqor/sdk/levqor/bunlevqor"
 	"github.com/levqor/sdk/levqor/httpguard"
+	"github.com/levqor/sdk/levqor/smtpnotify"
 )
 
 // variables is every setting of the service, with its default.
@@ -23,7 +25,8 @@ var variables = []struct{ name, fallback, what string }{
 	{"LEVQOR_DATABASE_URL", "sqlite://levqor.db", "sqlite://<file> or postgres://…"},
 	{"LEVQOR_SECRET", "", "at least 32 bytes, the same on all nodes; on SQLite kept in a file beside the database if empty"},
 	{"LEVQOR_OLD_SECRETS", "", "secrets from before, with commas between; see docs/operations.md on replacing the secret"},
-	{"LEVQOR_MAIL", "off", "log writes mails to stderr, for development: whoever reads it can sign in as anybody"},
+	{"LEVQOR_MAIL", "off", "smtp://user:password@host or smtps://… sends mails; log writes them to stderr, where whoever reads it can sign in as anybody"},
+	{"LEVQOR_MAIL_FROM", "", "who mails are from, such as Acme <no-reply@acme.example>"},
 	{"LEVQOR_WORKER", "on", "off makes a node that takes requests and works off no jobs"},
 	{"LEVQOR_KEEP_JOBS", "168h", "how long jobs stay after they are over, at least 1h, or forever; discarded ones at least 720h"},
 	{"LEVQOR_SIGNALS", "off", "on starts jobs at once on other nodes, by NOTIFY of PostgreSQL; behind a pooler the postgres:// URL of the server itself"},
@@ -45,11 +48,12 @@ func usage(w io.Writer) {
 
 type config struct {
 	addr, metricsAddr, publicURL, databaseURL string
+	certFile, keyFile, signalsURL             string // none if empty
 	secret                                    []byte
 	oldSecrets                                [][]byte
-	noWorker, allowPrivate, logMail           bool
+	noWorker, allowPrivate                    bool
 	keepJobs, linger                          time.Duration
-	certFile, keyFile, signalsURL             string // none if empty
+	mailer                                    levqor.Mailer // none if nil
 	trustedProxies                            []netip.Prefix
 	guard                                     *httpguard.Guard
 }
@@ -75,18 +79,17 @@ func readConfig(getenv func(string) string) (config, error) {
 	}
 	cfg.trustedProxies, errs[4] = httpguard.ParseProxies(env["LEVQOR_TRUSTED_PROXIES"])
 	cfg.guard, errs[5] = readGuard(env["LEVQOR_ORIGINS"], cfg.publicURL)
-	cfg.logMail, errs[8] = oneOf(env, "LEVQOR_MAIL", "log", "off")
+	cfg.mailer, errs[8] = smtpnotify.Setting("LEVQOR_MAIL", env, os.Stderr)
 	cfg.linger, errs[7] = atLeast(0, "LEVQOR_LINGER", env["LEVQOR_LINGER"])
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
 		errs[6] = errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together")
 	}
-	err := errors.Join(errs...)
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return config{}, err
 	}
 	cfg.oldSecrets = levqor.ParseSecrets(env["LEVQOR_OLD_SECRETS"])
-	cfg.secret, err = bunlevqor.Secret(env["LEVQOR_SECRET"], cfg.databaseURL)
-	return cfg, err
+	cfg.secret, errs[0] = bunlevqor.Secret(env["LEVQOR_SECRET"], cfg.databaseURL)
+	return cfg, errs[0]
 }
 
 // readGuard makes the guard of what browsers reach.

@@ -86,8 +86,8 @@ func run(ctx context.Context, getenv func(string) string, stderr *os.File) error
 	if err := app.Announce(ctx, stderr); err != nil {
 		return err
 	}
-	if !cfg.logMail {
-		fmt.Fprintln(stderr, "mail: none is sent, so whoever signs out cannot sign in again; LEVQOR_MAIL=log writes mails here")
+	if cfg.mailer == nil {
+		fmt.Fprintln(stderr, "mail: none is sent, so whoever signs out cannot sign in again; LEVQOR_MAIL sends it")
 	}
 	parts := []func(context.Context) error{app.Run, func(ctx context.Context) error {
 		return httpapi.Serve(ctx, listener, handler, &httpapi.ServeOptions{CertFile: cfg.certFile, KeyFile: cfg.keyFile, Linger: cfg.linger, Logger: log})
@@ -151,12 +151,9 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (app *levqor.App, s
 	registry.MustRegister(metrics, prometheusjobs.NewCollector(bunjobs.New(db), &prometheusjobs.Options{Logger: log}))
 	opts := &levqor.Options{
 		Secret: cfg.secret, OldSecrets: cfg.oldSecrets, Validator: httpapi.NewValidator(), Timetables: cronjobs.Parse, NoWorker: cfg.noWorker, Logger: log,
-		PublicURL: cfg.publicURL,
-		Intake:    []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
+		PublicURL: cfg.publicURL, Mailer: cfg.mailer,
+		Intake: []jobs.IntakeHook{metrics.Intake}, Execution: []jobs.ExecutionHook{metrics.Execution},
 		Worker: &jobs.WorkerOptions{Retention: jobs.Retention{Completed: cfg.keepJobs}},
-	}
-	if cfg.logMail {
-		opts.Mailer = levqor.NewWriterMailer(os.Stderr)
 	}
 	if cfg.signalsURL != "" {
 		signals, err := pgxjobs.Open(cfg.signalsURL, nil)

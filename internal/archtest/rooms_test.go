@@ -13,7 +13,7 @@ type technology string
 // word here that no package needs.
 var rooms = map[string]room{
 	".":                           {"", nil},
-	"client":                      {"internal/fault", []technology{http, oapi}},
+	"client":                      {"internal/fault internal/webhooksig", []technology{http, oapi}},
 	"jobs":                        {"internal/fault internal/timeid", nil},
 	"jobs/bunjobs":                {"internal/bundb internal/fault internal/timeid jobs", []technology{bun}},
 	"jobs/cronjobs":               {"internal/fault internal/timeid jobs", []technology{cron}},
@@ -28,16 +28,17 @@ var rooms = map[string]room{
 	"levqor/login":                {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
 	"levqor/levqortest":           {"internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{unicode}},
 	"levqor/bunlevqor":            {"internal/bundb internal/bunopen internal/fault internal/pgxurl internal/timeid jobs jobs/bunjobs levqor levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{bun, pgx, sqlite, unicode}},
-	"levqor/httpapi":              {". client internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpapi/internal/oas levqor/httpguard levqor/identity levqor/login levqor/sso", []technology{http, oapi, validation, unicode}},
+	"levqor/httpapi":              {". client internal/fault internal/timeid internal/webhooksig jobs levqor levqor/factor levqor/guard levqor/httpapi/internal/oas levqor/httpguard levqor/identity levqor/login levqor/sso", []technology{http, oapi, validation, unicode}},
 	"levqor/httpguard":            {"internal/fault internal/timeid levqor/guard", []technology{http}},
 	"levqor/httplogin":            {"internal/fault internal/timeid levqor/guard levqor/httpguard levqor/identity levqor/login", []technology{http, unicode}},
 	"levqor/web":                  {"internal/egress internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpguard levqor/httplogin levqor/identity levqor/login levqor/oidclogin levqor/qrfactor levqor/sso levqor/webauthnfactor", []technology{http, oidc, qr, webauthn, unicode}},
 	"levqor/factor":               {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
 	"levqor/qrfactor":             {"internal/fault", []technology{qr}},
 	"levqor/webauthnfactor":       {"internal/fault internal/timeid levqor/factor levqor/identity", []technology{webauthn, http, unicode}},
+	"levqor/smtpnotify":           {"internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/identity levqor/login levqor/sso", []technology{smtp, unicode}},
 	"levqor/sso":                  {"internal/fault internal/timeid levqor/identity", []technology{unicode}},
 	"levqor/oidclogin":            {"internal/egress internal/fault internal/timeid jobs levqor levqor/factor levqor/guard levqor/httpguard levqor/identity levqor/login levqor/sso", []technology{http, oidc, unicode}},
-	"levqor/httpapi/internal/oas": {"client internal/fault", []technology{http, oapi}},
+	"levqor/httpapi/internal/oas": {"client internal/fault internal/webhooksig", []technology{http, oapi}},
 	"internal/archtest":           {"", nil},
 	"internal/asvs":               {"", nil},
 	"internal/bundb":              {"internal/fault", []technology{bun}},
@@ -49,11 +50,12 @@ var rooms = map[string]room{
 	"internal/pgxurl":             {"", []technology{pgxconn}},
 	"internal/testlog":            {"", nil},
 	"internal/timeid":             {"", nil},
+	"internal/webhooksig":         {"", nil},
 	"examples/customstore":        {"internal/fault internal/timeid jobs", nil},
 	"examples/jobsonly":           {"internal/bundb internal/fault internal/timeid jobs jobs/bunjobs", []technology{bun, sqlite}},
 	"examples/ownauth":            {"*", []technology{bun, pgx, sqlite, http, oapi, validation, unicode}},
 	"examples/quickstart":         {"*", []technology{bun, pgx, sqlite, unicode}},
-	"examples/server":             {"*", []technology{bun, cron, oidc, pgx, prometheus, qr, sqlite, http, oapi, validation, webauthn, unicode}},
+	"examples/server":             {"*", []technology{bun, cron, oidc, pgx, prometheus, qr, smtp, sqlite, http, oapi, validation, webauthn, unicode}},
 }
 
 const (
@@ -77,7 +79,8 @@ const (
 	webauthn technology = "github.com/go-webauthn github.com/fxamacker/cbor/v2 github.com/x448/float16 github.com/go-viper/mapstructure/v2 " +
 		"github.com/golang-jwt/jwt/v5 github.com/google/go-tpm github.com/google/uuid github.com/philhofer/fwd github.com/tinylib/msgp " +
 		"golang.org/x/crypto golang.org/x/sys"
-	qr technology = "github.com/piglig/go-qr"
+	qr   technology = "github.com/piglig/go-qr"
+	smtp technology = "github.com/wneessen/go-mail golang.org/x/crypto"
 	// The checks of an ID token are where a mistake lets strangers in, so they are those of a
 	// library that many read; go-jose comes with it.
 	oidc       technology = "github.com/coreos/go-oidc/v3 github.com/go-jose/go-jose/v4 golang.org/x/oauth2"
@@ -103,6 +106,7 @@ var homes = []struct{ imports, names string }{
 	{"github.com/robfig", "cronjobs"},
 	{"github.com/go-webauthn", "webauthnfactor"},
 	{"github.com/piglig", "qrfactor"},
+	{"github.com/wneessen", "smtpnotify"},
 	{"go.opentelemetry.io", "otel*"},
 	{"golang.org/x/net", "identity"},
 	{"golang.org/x/text", "identity"},

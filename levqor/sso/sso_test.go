@@ -114,8 +114,10 @@ func TestEachWrongFieldIsNamed(t *testing.T) {
 		"/client_secret": func(n *sso.NewConnection) { n.ClientSecret = strings.Repeat("s", 1001) },
 		"/domains":       func(n *sso.NewConnection) { n.Domains = many },
 		"/domains/1":     func(n *sso.NewConnection) { n.Domains = []string{"acme.example", "com"} },
-		"/domains/0":     func(n *sso.NewConnection) { n.Domains = []string{strings.Repeat(strings.Repeat("d", 59)+".", 4) + "exampl"} },
-		"/role":          func(n *sso.NewConnection) { n.Role = identity.RoleAdmin },
+		"/domains/0": func(n *sso.NewConnection) {
+			n.Domains = []string{strings.Repeat(strings.Repeat("d", 59)+".", 4) + "exampl"}
+		},
+		"/role": func(n *sso.NewConnection) { n.Role = identity.RoleAdmin },
 	} {
 		n := newConnection()
 		change(&n)

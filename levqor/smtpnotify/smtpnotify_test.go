@@ -1,0 +1,270 @@
+package smtpnotify_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/levqor/sdk/internal/fault"
+	"github.com/levqor/sdk/levqor"
+	"github.com/levqor/sdk/levqor/identity"
+	"github.com/levqor/sdk/levqor/smtpnotify"
+)
+
+const from = "Levqör <no-reply@acme.example>"
+
+// open returns a mailer for a server that was started for the test.
+func open(t *testing.T, s *mailServer, scheme, user string) *smtpnotify.Mailer {
+	t.Helper()
+	query := ""
+	if s.plain {
+		query = "?tls=off"
+	}
+	m, err := smtpnotify.New(scheme+"://"+user+s.address+query, from, &smtpnotify.Options{TLS: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func letter(t *testing.T, to string) levqor.Mail {
+	t.Helper()
+	email, err := identity.ParseEmail(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return levqor.Mail{ID: "job_1", To: email, Subject: "Sign in to äcme", Text: "Hello\n.\n.. Ä\n", HTML: "<p>Hello Ä</p>"}
+}
+
+func TestMailsAreSentOverTLSWithAPassword(t *testing.T) {
+	for scheme, secure := range map[string]bool{"smtp": false, "smtps": true} {
+		s := serve(t, func(s *mailServer) { s.secure = secure })
+		if err := open(t, s, scheme, "ada%40x:p%3Aw@").SendMail(t.Context(), letter(t, "bob@Example.com")); err != nil {
+			t.Fatalf("%s: SendMail = %v", scheme, err)
+		}
+		if mails := s.received(); len(mails) != 1 || !slices.Equal(s.logins, []string{" ada@x p:w"}) {
+			t.Errorf("%s: %d mails came, and the logins %q", scheme, len(mails), s.logins)
+		}
+		at := slices.Index(s.heard, "AUTH")
+		if starttls := slices.Index(s.heard, "STARTTLS"); (starttls >= 0) == secure || at < starttls {
+			t.Errorf("%s: the server heard %q", scheme, s.heard)
+		}
+		if !slices.Contains(s.heard, "EHLO acme.example") || slices.ContainsFunc(s.heard, func(c string) bool { return strings.HasPrefix(c, "RSET") }) {
+			t.Errorf("%s: the server heard %q", scheme, s.heard)
+		}
+	}
+}
+
+func TestWhatArrivesIsWhatWasSent(t *testing.T) {
+	s := serve(t, func(s *mailServer) { s.plain = true })
+	want := letter(t, "bob@bücher.example")
+	for range 2 {
+		if err := open(t, s, "smtp", "").SendMail(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mails := s.received()
+	if len(mails) != 2 {
+		t.Fatalf("%d mails came, want 2", len(mails))
+	}
+	for _, raw := range mails {
+		message, err := mail.ReadMessage(strings.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := map[string]string{"Message-Id": "<job_1@acme.example>", "Auto-Submitted": "auto-generated", "To": "<bob@xn--bcher-kva.example>", "Subject": want.Subject}
+		for name, text := range header {
+			got, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get(name))
+			if err != nil || got != text {
+				t.Errorf("%s is %q, %v; want %q", name, got, err, text)
+			}
+		}
+		if sender, err := message.Header.AddressList("From"); err != nil || len(sender) != 1 || sender[0].Name != "Levqör" || sender[0].Address != "no-reply@acme.example" {
+			t.Errorf("From is %v, %v", sender, err)
+		}
+		parts := bodies(t, message)
+		if len(parts) != 2 || parts[0] != "text/plain: "+want.Text || parts[1] != "text/html: "+want.HTML {
+			t.Errorf("the parts are %q", parts)
+		}
+	}
+	for _, command := range []string{"MAIL FROM:<no-reply@acme.example> BODY=8BITMIME SMTPUTF8", "RCPT TO:<bob@xn--bcher-kva.example>"} {
+		if !slices.Contains(s.heard, command) {
+			t.Errorf("the server heard %q, want %q", s.heard, command)
+		}
+	}
+}
+
+// bodies returns the parts of a mail with their types.
+func bodies(t *testing.T, message *mail.Message) []string {
+	t.Helper()
+	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for parts := multipart.NewReader(message.Body, params["boundary"]); ; {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		text, err := io.ReadAll(quotedprintable.NewReader(part))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, kind+": "+strings.ReplaceAll(string(text), "\r\n", "\n"))
+	}
+}
+
+// Whoever sends again must know whether that can help, and whether a copy may arrive.
+func TestWhatTheServerSaysDecides(t *testing.T) {
+	for name, c := range map[string]struct {
+		word, answer string
+		kind         error
+		code         string
+	}{
+		"nobody there":           {"RCPT", "550 5.1.1 no hunter2@example.com here", levqor.ErrInvalid, "mail_refused"},
+		"a full mailbox":         {"RCPT", "452 4.2.2 hunter2 is full", levqor.ErrUnavailable, "mail_refused"},
+		"a mail like spam":       {".", "554 5.7.1 hunter2", levqor.ErrInvalid, "mail_refused"},
+		"no room":                {".", "452 4.3.1 hunter2", levqor.ErrUnavailable, "mail_refused"},
+		"a sender not allowed":   {"MAIL", "550 5.7.1 hunter2", levqor.ErrUnavailable, "mail_refused"},
+		"a wrong password":       {"AUTH", "535 5.7.8 hunter2 is wrong", levqor.ErrUnavailable, "mail_unavailable"},
+		"the end before":         {"RCPT", drop, levqor.ErrUnavailable, "mail_unavailable"},
+		"the end at the text":    {"DATA", drop, levqor.ErrUnavailable, "mail_unavailable"},
+		"the end at the answer":  {".", drop, levqor.ErrUnavailable, "in_doubt"},
+		"a farewell that fails":  {"QUIT", drop, nil, ""},
+		"a farewell that is odd": {"QUIT", "500 hunter2", nil, ""},
+	} {
+		s := serve(t, func(s *mailServer) { s.answers[c.word] = c.answer })
+		err := open(t, s, "smtp", "ada:pw@").SendMail(t.Context(), letter(t, "bob@example.com"))
+		var said *fault.Error
+		if !errors.Is(err, c.kind) || c.kind != nil && (!errors.As(err, &said) || said.Code != c.code) {
+			t.Errorf("%s: SendMail = %v, want %v with code %q", name, err, c.kind, c.code)
+		}
+		if err == nil {
+			continue
+		}
+		if text := fmt.Sprint(err, fault.Cause(err)); strings.Contains(text, "hunter2") {
+			t.Errorf("%s: the error repeats what the server said: %s", name, text)
+		}
+	}
+}
+
+// A server that cannot speak TLS, or whose certificate is another's, gets no password.
+func TestNoPasswordWithoutTLS(t *testing.T) {
+	for name, s := range map[string]*mailServer{
+		"no STARTTLS":       serve(t, func(s *mailServer) { s.answers["EHLO"] = "250-mail.example.com\r\n250 AUTH PLAIN" }),
+		"STARTTLS refused":  serve(t, func(s *mailServer) { s.answers["STARTTLS"] = "454 4.7.0 not now" }),
+		"a strange TLS end": serve(t, func(s *mailServer) { s.roots = nil }),
+	} {
+		err := open(t, s, "smtp", "ada:pw@").SendMail(t.Context(), letter(t, "bob@example.com"))
+		if !errors.Is(err, levqor.ErrUnavailable) || len(s.logins) > 0 || len(s.received()) > 0 {
+			t.Errorf("%s: SendMail = %v, and the server knows %q", name, err, s.logins)
+		}
+	}
+}
+
+func TestASendingEndsWithItsContextAndItsTime(t *testing.T) {
+	s := serve(t, func(s *mailServer) { s.answers["RCPT"] = "250-" /* and no end of it */ })
+	m := open(t, s, "smtp", "ada:pw@")
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := m.SendMail(ctx, letter(t, "bob@example.com")); !errors.Is(err, levqor.ErrUnavailable) {
+		t.Errorf("SendMail = %v, want ErrUnavailable", err)
+	}
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("it took %v, want little more than the context's 200 ms", took)
+	}
+	if err := m.SendMail(t.Context(), letter(t, "bob@example.com")); !errors.Is(err, levqor.ErrUnavailable) {
+		t.Errorf("SendMail = %v, want ErrUnavailable when its own time is over", err)
+	}
+}
+
+func TestHeadersAreLines(t *testing.T) {
+	s := serve(t, func(s *mailServer) { s.plain = true })
+	m := open(t, s, "smtp", "")
+	for name, change := range map[string]func(*levqor.Mail){
+		"a subject of two lines": func(m *levqor.Mail) { m.Subject = "x\r\nBcc: eve@example.com" },
+		"an ID of two lines":     func(m *levqor.Mail) { m.ID = "x\nBcc: eve@example.com" },
+		"an ID with an address":  func(m *levqor.Mail) { m.ID = "x@y> <z" },
+		"nobody":                 func(m *levqor.Mail) { m.To = identity.Email{} },
+	} {
+		mail := letter(t, "bob@example.com")
+		change(&mail)
+		if err := m.SendMail(t.Context(), mail); !errors.Is(err, levqor.ErrInvalid) {
+			t.Errorf("%s: SendMail = %v, want ErrInvalid", name, err)
+		}
+	}
+	if mails := s.received(); len(mails) > 0 {
+		t.Errorf("the server got %q", mails)
+	}
+}
+
+func TestServersAreWrittenAsURLs(t *testing.T) {
+	for _, good := range []string{
+		"smtp://mail.example.com", "smtps://u:p@mail.example.com", "smtps://u:p@mail.example.com:2465/", "smtp://[::1]:1025?tls=off", "smtp://localhost:1025?tls=off",
+	} {
+		if _, err := smtpnotify.New(good, from, nil); err != nil {
+			t.Errorf("New(%q) = %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "mail.example.com:25", "http://u:hunter2@x", "smtp://u:hunter2@", "smtp://u:hunter2@x:0", "smtp://u:hunter2@x:99999", "smtp://u:hunter2@x/path", "smtp://u:hunter2@x#f",
+		"smtp://u:hunter2@x?starttls=off", "smtp://u:hunter2@x?tls=on", "smtps://localhost?tls=off", "smtp://hunter2.example.com?tls=off", "smtp://u:hunter2@localhost?tls=off", "smtp://u:hunter2@[x",
+	} {
+		_, err := smtpnotify.New(bad, from, nil)
+		if all := fault.All(err); !errors.Is(err, levqor.ErrInvalid) || len(all) != 1 || all[0].Field != "/server" || strings.Contains(fmt.Sprint(err), "hunter2") {
+			t.Errorf("New(%q) = %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"", "acme", "a@b, c@d", "a@b\r\nBcc: c@d"} {
+		_, err := smtpnotify.New("smtp://mail.example.com", bad, nil)
+		if all := fault.All(err); len(all) != 1 || all[0].Field != "/from" {
+			t.Errorf("New from %q = %v", bad, err)
+		}
+	}
+}
+
+func TestASettingStandsForAMailer(t *testing.T) {
+	var log strings.Builder
+	for value, want := range map[string]string{"off": "<nil>", "log": "*levqor.WriterMailer", "smtp://mail.example.com": "*smtpnotify.Mailer"} {
+		m, err := smtpnotify.Setting("MAIL", map[string]string{"MAIL": value, "MAIL_FROM": from}, &log)
+		if got := fmt.Sprintf("%T", m); got != want || err != nil {
+			t.Errorf("Setting(%q) = %s, %v; want %s", value, got, err, want)
+		}
+	}
+	for name, settings := range map[string]map[string]string{
+		"MAIL must be smtp://": {"MAIL": "on", "MAIL_FROM": from},
+		"MAIL_FROM must be an": {"MAIL": "smtp://mail.example.com"},
+		"MAIL must not have ":  {"MAIL": "smtp://u:hunter2@localhost?tls=off", "MAIL_FROM": from},
+	} {
+		m, err := smtpnotify.Setting("MAIL", settings, &log)
+		if text := fmt.Sprint(err); m != nil || !strings.HasPrefix(text, name) || strings.Contains(text, "hunter2") {
+			t.Errorf("Setting = %v, %q; want %s", m, text, name)
+		}
+	}
+}
+
+func ExampleNew() {
+	mailer, err := smtpnotify.New("smtps://user:password@mail.example.com", "Acme <no-reply@acme.example>", nil)
+	if err != nil {
+		panic(err)
+	}
+	opts := levqor.Options{Mailer: mailer, PublicURL: "https://acme.example"}
+	fmt.Println(opts.PublicURL)
+	// Output: https://acme.example
+}
