@@ -43,11 +43,12 @@ type Webhook struct {
 	ID string
 	// SentAt is when it was sent this time.
 	SentAt time.Time
-	// Type says what happened, such as "job.finished".
+	// Type says what happened, such as "job.finished". Services other than Levqor may say it
+	// elsewhere in the body; it is empty then.
 	Type string
-	// Timestamp is when it happened.
+	// Timestamp is when it happened; zero if the sender does not say so as RFC 3339.
 	Timestamp time.Time
-	// Data is what it happened to; its form depends on the type.
+	// Data is what it happened to; its form depends on the type. Nil if there is none.
 	Data json.RawMessage
 	// Body is the whole, as it was signed.
 	Body []byte
@@ -68,7 +69,7 @@ func NewWebhookReceiver(keys []string, opts *WebhookOptions) (*WebhookReceiver, 
 	for i, text := range keys {
 		key, err := webhooksig.ParseKey(text)
 		if err != nil {
-			return nil, fault.Invalid(fmt.Sprintf("/keys/%d", i), "invalid_format", "must be whsec_ with 24 to 64 bytes in base64, or whpk_ with 32")
+			return nil, fault.Invalid(fmt.Sprintf("/keys/%d", i), "invalid_format", err.Error())
 		}
 		w.keys = append(w.keys, key)
 	}
@@ -78,8 +79,12 @@ func NewWebhookReceiver(keys []string, opts *WebhookOptions) (*WebhookReceiver, 
 // Receive reads a request and returns its webhook. Answer 2xx once you have kept it, within
 // 15 seconds, and do the work later. Receive returns ErrUnauthenticated if nobody signed it
 // who has a key or if it was sent more than [WebhookTolerance] before or after now, and
-// ErrInvalid if it is more than [MaxWebhook] or no event; answer those with 400 or 401.
+// ErrInvalid if it is more than [MaxWebhook] or no JSON object; answer those with 400 or 401.
+// Any other error is that of the connection.
 func (w *WebhookReceiver) Receive(r *http.Request) (Webhook, error) {
+	if _, _, err := w.sent(r.Header); err != nil {
+		return Webhook{}, err // nothing is read for who signs nothing
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxWebhook))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return Webhook{}, fault.Invalid("", "body_too_large", fmt.Sprintf("must have at most %d bytes", MaxWebhook))
@@ -100,15 +105,14 @@ func (w *WebhookReceiver) Verify(header http.Header, body []byte) (Webhook, erro
 	if !w.signed(header.Get(webhooksig.SignatureHeader), id, at, body) {
 		return Webhook{}, unsigned("wrong_signature", "is not signed by a key of this receiver")
 	}
-	var event struct {
-		Type      string          `json:"type"`
-		Timestamp time.Time       `json:"timestamp"`
-		Data      json.RawMessage `json:"data"`
+	var event map[string]json.RawMessage
+	if err := json.Unmarshal(body, &event); err != nil || event == nil {
+		return Webhook{}, fault.Invalid("", "malformed_json", "must be a JSON object")
 	}
-	if err := json.Unmarshal(body, &event); err != nil {
-		return Webhook{}, fault.Invalid("", "malformed_json", "must be a JSON object with type, timestamp and data")
-	}
-	return Webhook{ID: id, SentAt: at, Type: event.Type, Timestamp: event.Timestamp, Data: event.Data, Body: body}, nil
+	got := Webhook{ID: id, SentAt: at, Data: event["data"], Body: body}
+	_ = json.Unmarshal(event["type"], &got.Type) // what is of another form is left empty
+	_ = json.Unmarshal(event["timestamp"], &got.Timestamp)
+	return got, nil
 }
 
 // sent returns which webhook it is and when it was sent.

@@ -12,14 +12,14 @@ import (
 
 // Mailer sends mail.
 type Mailer interface {
-	// SendMail sends a mail or hands it on. Whatever error it returns, it is asked again
-	// later, with the same ID.
+	// SendMail sends a mail or hands it on. After an ErrInvalid nobody asks again; after any
+	// other error it is asked again later, a bounded number of times, with the same ID.
 	SendMail(ctx context.Context, mail Mail) error
 }
 
 // Mail is a mail to one person. To and Subject are single lines.
 type Mail struct {
-	// ID is the same each time that a mail is sent again.
+	// ID is the same each time that a mail is sent again, of letters, digits and _.
 	ID string
 	// To is where it goes.
 	To identity.Email

@@ -368,7 +368,7 @@ func TestTheLogTellsWhatOfAConnectionWasChanged(t *testing.T) {
 		"made":      {sso.Connection{}, before, "map[domains_added:a.example b.example issuer:https://a.example required:false role:member trust_email:false trust_mfa:false]"},
 		"unchanged": {before, before, "map[issuer:https://a.example required:false role:member trust_email:false trust_mfa:false]"},
 		"changed":   {before, after, "map[client_changed:true domains_added:c.example domains_removed:a.example issuer:https://a.example required:true role:member secret_changed:true trust_email:false trust_mfa:false]"},
-		"too long":  {long, long, "map[issuer:https://" + strings.Repeat("é", 94) + "... required:false role:viewer trust_email:false trust_mfa:false]"},
+		"too long":  {long, long, "map[issuer:https://" + strings.Repeat("é", 122) + "... required:false role:viewer trust_email:false trust_mfa:false]"},
 	} {
 		if got := levqor.ConnectionChangeDetail(c.before, c.after); fmt.Sprint(got) != c.want {
 			t.Errorf("%s: %v, want %s", name, got, c.want)

@@ -58,7 +58,7 @@ type config struct {
 	guard                                     *httpguard.Guard
 }
 
-func readConfig(getenv func(string) string) (config, error) {
+func readConfig(getenv func(string) string) (cfg config, err error) {
 	env := map[string]string{}
 	for _, v := range variables {
 		env[v.name] = v.fallback
@@ -66,7 +66,7 @@ func readConfig(getenv func(string) string) (config, error) {
 			env[v.name] = value
 		}
 	}
-	cfg := config{
+	cfg = config{
 		addr: env["LEVQOR_ADDR"], metricsAddr: env["LEVQOR_METRICS_ADDR"], publicURL: env["LEVQOR_PUBLIC_URL"], databaseURL: env["LEVQOR_DATABASE_URL"],
 		certFile: env["LEVQOR_TLS_CERT_FILE"], keyFile: env["LEVQOR_TLS_KEY_FILE"],
 	}
@@ -79,7 +79,7 @@ func readConfig(getenv func(string) string) (config, error) {
 	}
 	cfg.trustedProxies, errs[4] = httpguard.ParseProxies(env["LEVQOR_TRUSTED_PROXIES"])
 	cfg.guard, errs[5] = readGuard(env["LEVQOR_ORIGINS"], cfg.publicURL)
-	cfg.mailer, errs[8] = smtpnotify.Setting("LEVQOR_MAIL", env, os.Stderr)
+	cfg.mailer, errs[8] = smtpnotify.FromSettings("LEVQOR_MAIL", env, os.Stderr)
 	cfg.linger, errs[7] = atLeast(0, "LEVQOR_LINGER", env["LEVQOR_LINGER"])
 	if (cfg.certFile == "") != (cfg.keyFile == "") {
 		errs[6] = errors.New("LEVQOR_TLS_CERT_FILE and LEVQOR_TLS_KEY_FILE go together")
@@ -88,8 +88,8 @@ func readConfig(getenv func(string) string) (config, error) {
 		return config{}, err
 	}
 	cfg.oldSecrets = levqor.ParseSecrets(env["LEVQOR_OLD_SECRETS"])
-	cfg.secret, errs[0] = bunlevqor.Secret(env["LEVQOR_SECRET"], cfg.databaseURL)
-	return cfg, errs[0]
+	cfg.secret, err = bunlevqor.Secret(env["LEVQOR_SECRET"], cfg.databaseURL)
+	return cfg, err
 }
 
 // readGuard makes the guard of what browsers reach.

@@ -389,7 +389,7 @@ func TestReadConfigNamesWhatIsWrong(t *testing.T) {
 		"signals on SQLite":              {map[string]string{"LEVQOR_DATABASE_URL": lite, "LEVQOR_SIGNALS": "on"}, "LEVQOR_SIGNALS needs PostgreSQL"},
 		"a pattern of origins":           {map[string]string{"LEVQOR_ORIGINS": "https://*.example.com"}, "LEVQOR_ORIGINS must hold origins alone"},
 		"signals, neither":               {map[string]string{"LEVQOR_SIGNALS": "yes"}, "LEVQOR_SIGNALS must be off, on"},
-		"mail by what is no server":      {map[string]string{"LEVQOR_MAIL": "on"}, "LEVQOR_MAIL must be smtp://"},
+		"mail by what is no server":      {map[string]string{"LEVQOR_MAIL": "on"}, "LEVQOR_MAIL, if it is not off or log, must be smtp://"},
 		"mail from nobody":               {map[string]string{"LEVQOR_MAIL": "smtp://mail.example.com"}, "LEVQOR_MAIL_FROM must be an address"},
 		"a wait that is none":            {map[string]string{"LEVQOR_LINGER": "-1s"}, "LEVQOR_LINGER must be a duration"},
 		"a proxy that is no prefix":      {map[string]string{"LEVQOR_TRUSTED_PROXIES": "10.0.0.0/8, proxy"}, "/trusted_proxies/1"},

@@ -27,8 +27,8 @@ const MaxSignatures = 16
 
 // The sizes of a secret in bytes.
 const (
-	MinSecret = 24
-	MaxSecret = 64
+	minSecret = 24
+	maxSecret = 64
 )
 
 // The texts that keys and signatures begin with.
@@ -40,38 +40,38 @@ const (
 )
 
 // ErrKey reports a text that is no key.
-var ErrKey = errors.New("webhooksig: a key is whsec_ with 24 to 64 bytes in base64, or whpk_ with 32")
+var ErrKey = errors.New("must be whsec_ with 24 to 64 bytes in base64, or whpk_ with 32")
 
 // Key checks signatures: a shared secret (whsec_), or the public half of a pair of Ed25519
-// (whpk_).
+// (whpk_). It lies behind functions, so that no print of whatever holds it shows it.
 type Key struct {
-	secret []byte
-	public ed25519.PublicKey
+	secret func() []byte            // nil for a public key
+	public func() ed25519.PublicKey // nil for a secret
 }
 
 // ParseKey reads a key. It returns [ErrKey], which does not repeat the text.
 func ParseKey(text string) (Key, error) {
 	if encoded, ok := strings.CutPrefix(text, secretPrefix); ok {
 		secret, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil || len(secret) < MinSecret || len(secret) > MaxSecret {
+		if err != nil || len(secret) < minSecret || len(secret) > maxSecret {
 			return Key{}, ErrKey
 		}
-		return Key{secret: secret}, nil
+		return Key{secret: func() []byte { return secret }}, nil
 	}
 	encoded, ok := strings.CutPrefix(text, publicPrefix)
 	public, err := base64.StdEncoding.DecodeString(encoded)
 	if !ok || err != nil || len(public) != ed25519.PublicKeySize {
 		return Key{}, ErrKey
 	}
-	return Key{public: public}, nil
+	return Key{public: func() ed25519.PublicKey { return public }}, nil
 }
 
-// String hides the key.
-func (Key) String() string { return "webhooksig.Key" }
-
 // Sign returns the signature by a shared secret of what was sent at some time, whose
-// fraction of a second does not count.
+// fraction of a second does not count. It is empty for a public key, which signs nothing.
 func (k Key) Sign(id string, at time.Time, body []byte) string {
+	if k.secret == nil {
+		return ""
+	}
 	return secretSignature + base64.StdEncoding.EncodeToString(k.mac(signed(id, at, body)))
 }
 
@@ -95,17 +95,17 @@ func (k Key) made(signature string, content []byte) bool {
 	encoded, ok := strings.CutPrefix(signature, prefix)
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	switch {
-	case !ok || err != nil:
+	case !ok || err != nil || k.secret == nil && k.public == nil:
 		return false
 	case k.public != nil:
-		return ed25519.Verify(k.public, content, raw)
+		return ed25519.Verify(k.public(), content, raw)
 	default:
 		return hmac.Equal(raw, k.mac(content))
 	}
 }
 
 func (k Key) mac(content []byte) []byte {
-	mac := hmac.New(sha256.New, k.secret)
+	mac := hmac.New(sha256.New, k.secret())
 	mac.Write(content)
 	return mac.Sum(nil)
 }

@@ -44,7 +44,11 @@ func TestWhoeverReplacesSettingsWaitsForWhoCameFirst(t *testing.T) {
 	go func() {
 		late <- second.ReplaceQueue(t.Context(), known, jobs.QueueSettings{Queue: "q", MaxRunning: 3})
 	}()
-	<-p.reached
+	select {
+	case <-p.reached:
+	case err := <-late:
+		t.Fatalf("ReplaceQueue ended before it looked: %v", err)
+	}
 	err := bundb.InTx(t.Context(), r.db, func(ctx context.Context, tx bun.Tx) error {
 		err := bunjobs.New(tx).ReplaceQueue(ctx, known, jobs.QueueSettings{Queue: "q", MaxRunning: 2})
 		close(p.goOn)

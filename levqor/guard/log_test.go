@@ -292,7 +292,7 @@ func TestWrongEventsAreRefusedWithTheirFields(t *testing.T) {
 		"/target":     func(e *guard.Event) { e.Target = "a\nb" },
 		"/request_id": func(e *guard.Event) { e.RequestID = strings.Repeat("x", 101) },
 		"/address":    func(e *guard.Event) { e.Address = "192.0.2.1" },
-		"/detail":     func(e *guard.Event) { e.Detail = map[string]string{"x": strings.Repeat("é", 129)} },
+		"/detail":     func(e *guard.Event) { e.Detail = map[string]string{"x": strings.Repeat("d", guard.MaxDetail+1)} },
 		"/detail ":    func(e *guard.Event) { e.Detail = map[string]string{"x": "a\u2028b"} },
 		"/detail  ":   func(e *guard.Event) { e.Detail = map[string]string{"X": ""} },
 		"/detail   ":  func(e *guard.Event) { e.Detail = many },

@@ -18,19 +18,28 @@ import (
 // before the one of first ends.
 func (e *env) meanwhile(first, then func(ctx context.Context, tx levqor.Stores) error) {
 	e.Helper()
-	var ended func()
+	var late arrival
 	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 		err := first(ctx, tx)
-		ended = e.comes(then)
+		late.comes(e, then)
 		return err
 	})
-	ended()
+	late.ended()
 }
 
-// comes runs fn in a transaction beside that of its caller, returns when it has come as far
-// as it can, and returns what waits for its end. It is undone if fn returns errBoom.
-func (e *env) comes(fn func(ctx context.Context, tx levqor.Stores) error) (ended func()) {
+// arrival is a transaction that comes while another one is open. The other may be run again;
+// this comes once.
+type arrival struct{ done chan struct{} }
+
+// comes runs fn in a transaction beside that of its caller, and returns when it has had the
+// time to come as far as it can. It is undone if fn returns errBoom.
+func (a *arrival) comes(e *env, fn func(ctx context.Context, tx levqor.Stores) error) {
+	if a.done != nil {
+		return
+	}
 	begun, done := make(chan struct{}), make(chan struct{})
+	a.done = done
+	e.Cleanup(func() { <-done })
 	go func() {
 		defer close(done)
 		first := true
@@ -47,11 +56,13 @@ func (e *env) comes(fn func(ctx context.Context, tx levqor.Stores) error) (ended
 	}()
 	select {
 	case <-begun:
-		time.Sleep(50 * time.Millisecond) // it runs until it has to wait, if it has to
+		time.Sleep(100 * time.Millisecond) // it runs until it has to wait, if it has to
 	case <-time.After(100 * time.Millisecond): // it waits for the one writer that there may be
 	}
-	return func() { <-done }
 }
+
+// ended waits for its end.
+func (a *arrival) ended() { <-a.done }
 
 // changeWhileHeld holds a key that user 8 has made, lets another transaction change it
 // meanwhile, and looks whether that waited and lost nothing.
@@ -64,13 +75,13 @@ func (e *env) changeWhileHeld(id string, change func(ctx context.Context, tx lev
 	if err != nil {
 		e.Fatalf("InsertKey = %v", err)
 	}
-	var ended func()
+	var late arrival
 	e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 		held, err := tx.Keys.UpdateKey(ctx, "a", id, identity.KeyChange{})
 		if err != nil || fmt.Sprint(held) != fmt.Sprint(before) {
 			e.Errorf("UpdateKey = %v, %v; want %v", held, err, before)
 		}
-		ended = e.comes(func(ctx context.Context, tx levqor.Stores) error { return change(ctx, tx, id) })
+		late.comes(e, func(ctx context.Context, tx levqor.Stores) error { return change(ctx, tx, id) })
 		if got, _, err := tx.Keys.FindKey(ctx, id, t0); err != nil || fmt.Sprint(got) != fmt.Sprint(before) {
 			e.Errorf("FindKey = %v, %v; want the key unchanged while it is held", got, err)
 		}
@@ -79,7 +90,7 @@ func (e *env) changeWhileHeld(id string, change func(ctx context.Context, tx lev
 		}
 		return nil
 	})
-	ended()
+	late.ended()
 	got := e.findKey(id)
 	changed := got.Name != before.Name || !got.RotatedAt.IsZero() || !got.RevokedAt.IsZero()
 	if !changed || len(got.AllowedNetworks) > 0 {

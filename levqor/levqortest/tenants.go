@@ -79,12 +79,12 @@ var tenantCases = map[string]func(*env){
 	"a tenant that is held is not changed meanwhile": func(e *env) {
 		e.tenant(20, 7)
 		e.wantErr(e.Directory.HoldTenant(e.ctx, 21), identity.ErrNotFound, "there is none")
-		var ended func()
+		var late arrival
 		e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 			if err := tx.Directory.HoldTenant(ctx, 20); err != nil {
 				e.Errorf("HoldTenant = %v", err)
 			}
-			ended = e.comes(func(ctx context.Context, tx levqor.Stores) error {
+			late.comes(e, func(ctx context.Context, tx levqor.Stores) error {
 				_, err := tx.Directory.ChangeMember(ctx, 20, 7, identity.Grant{Role: identity.RoleOwner, Scopes: []string{"x:y"}})
 				return err
 			})
@@ -93,7 +93,7 @@ var tenantCases = map[string]func(*env){
 			}
 			return nil
 		})
-		ended()
+		late.ended()
 		if m, err := e.Directory.FindMember(e.ctx, 20, 7); err != nil || len(m.Scopes) != 1 {
 			e.Errorf("FindMember = %v, %v; want the change after the transaction", m, err)
 		}

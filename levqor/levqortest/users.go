@@ -82,12 +82,12 @@ var userCases = map[string]func(*env){
 	"whoever holds a user keeps others from it": func(e *env) {
 		e.user(7)
 		var released atomic.Bool
-		var ended func()
+		var late arrival
 		e.inTx(func(ctx context.Context, tx levqor.Stores) error {
 			if err := tx.Directory.HoldUser(ctx, 7); err != nil {
 				e.Errorf("HoldUser = %v", err)
 			}
-			ended = e.comes(func(ctx context.Context, tx levqor.Stores) error {
+			late.comes(e, func(ctx context.Context, tx levqor.Stores) error {
 				err := tx.Directory.HoldUser(ctx, 7)
 				if !released.Load() {
 					e.Error("another transaction holds the user at the same time")
@@ -97,7 +97,7 @@ var userCases = map[string]func(*env){
 			released.Store(true)
 			return nil
 		})
-		ended()
+		late.ended()
 	},
 }
 

@@ -18,12 +18,13 @@ const drop = "drop"
 
 // mailServer is a mail server that answers as it is told.
 type mailServer struct {
-	t       *testing.T
 	address string
 	roots   *x509.CertPool
 	tls     *tls.Config
 	secure  bool              // TLS from the first byte
 	plain   bool              // it knows no STARTTLS
+	methods string            // of signing in
+	host    string            // what it listens on
 	answers map[string]string // by the first word of a command; "." is the end of a mail
 
 	mu     sync.Mutex
@@ -37,12 +38,12 @@ func serve(t *testing.T, change func(s *mailServer)) *mailServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil) // for its certificate, of 127.0.0.1 and example.com
 	t.Cleanup(certified.Close)
-	s := &mailServer{t: t, tls: &tls.Config{Certificates: certified.TLS.Certificates}, roots: x509.NewCertPool(), answers: map[string]string{}}
+	s := &mailServer{tls: &tls.Config{Certificates: certified.TLS.Certificates}, roots: x509.NewCertPool(), methods: "PLAIN", host: "127.0.0.1", answers: map[string]string{}}
 	s.roots.AddCert(certified.Certificate())
 	if change != nil {
 		change(s)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func (s *mailServer) answer(word string, secured bool) string {
 		if !secured && !s.plain {
 			offers += "250-STARTTLS\r\n"
 		}
-		return offers + "250 AUTH PLAIN"
+		return offers + "250 AUTH " + s.methods
 	case "STARTTLS":
 		return "220 2.0.0 go on"
 	case "AUTH":
