@@ -80,9 +80,18 @@ func endNode(s *service) {
 		if refused(err) {
 			return false
 		}
-		// The kernel took a connection that the node did not any more. Then it takes no other.
-		_, again := create(s.Context(), c, n.base, s.token, "again", 0)
-		return !refused(again)
+		// The kernel took a connection that the node did not any more. Then it answers no other,
+		// and takes none as soon as it has closed what it listens on.
+		for until := time.Now().Add(time.Second); ; {
+			_, again := create(s.Context(), c, n.base, s.token, "again", 0)
+			if refused(again) {
+				return false
+			}
+			if again == nil || time.Now().After(until) {
+				s.Logf("%v, and then not refused: %v", err, again)
+				return true
+			}
+		}
 	})
 	s.await(patience, "requests are answered", func() bool { return cs.answered.Load() > 100 })
 	before := cs.answered.Load()
