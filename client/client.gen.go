@@ -1011,7 +1011,7 @@ type NewSSOConnection struct {
 	// Example: 5vT0-example
 	ClientSecret string `json:"client_secret"`
 
-	// Domains The e-mail domains that the tenant claims, in whatever spelling. None counts before it is verified.
+	// Domains The e-mail domains that the tenant claims, in whatever spelling, of at most 245 bytes in ASCII. None counts before it is verified.
 	//
 	// Example: ["acme.example"]
 	Domains []string `json:"domains,omitempty"`
